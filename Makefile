@@ -1,0 +1,50 @@
+# What a person does with this project, one target each. Everything lives in .venv and build/.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STATE ?= build/runtime
+
+.PHONY: help tutorial test lab runtime bench check clean
+help:
+	@echo "make tutorial   run the lesson on this machine and print its scores"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make test       every test"
+	@echo "make runtime    the local watsonx.ai runtime in the foreground"
+	@echo "make bench      measure speed, each figure against its rival in turn"
+	@echo "make check      ruff and mypy"
+	@echo "make clean      remove .venv and build/"
+
+# pip first, since old ones cannot show or resume a download.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^pip==[0-9.]*' requirements.txt)"
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PHONY: model
+model: $(VENV)/.ready
+	$(RUN) -m prompt_tuning_helpers.engine fetch
+
+tutorial: $(VENV)/.ready model
+	$(RUN) tests/run_tutorial.py
+
+test: $(VENV)/.ready model check
+	$(RUN) -m pytest
+
+lab: $(VENV)/.ready model
+	$(VENV)/bin/jupyter lab notebooks
+
+runtime: $(VENV)/.ready model
+	$(RUN) -m prompt_tuning_helpers.runtime serve
+
+bench: $(VENV)/.ready model
+	$(RUN) -m tests.benchmarks
+
+check: $(VENV)/.ready
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) build

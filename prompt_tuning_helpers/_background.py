@@ -1,0 +1,129 @@
+"""Starting the local runtime in the background, and stopping it with the process that started it."""
+
+import atexit
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._service import ConnectionSetupError, in_notebook
+
+if TYPE_CHECKING:
+    from .runtime.endpoint import Endpoint
+
+LOCAL_REQUIREMENTS = ("psutil", "torch", "transformers", "peft", "starlette", "uvicorn", "trustme")
+START_SECONDS = 180.0
+
+
+def start(model: str, folder: Path) -> "Endpoint":
+    """Start the runtime in the background and wait until it answers.
+
+    Args:
+        model: source of its base model.
+        folder: its state.
+
+    Raises:
+        ConnectionSetupError: if it cannot start.
+    """
+    require_packages()
+    from .engine.models import fetch
+
+    try:
+        fetch(model)
+    except Exception as problem:
+        raise ConnectionSetupError(f"The base model {model!r} cannot be had: {problem}") from problem
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = folder / "started-by-notebook.log"
+    command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]
+    command += ["--state", str(folder), "--model", model, "--until-exit-of", str(os.getpid())]
+    # Jupyter asks for coloured output, which would make the log hard to read.
+    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
+    with log.open("wb") as output:
+        # A session of its own: an interrupt of the kernel must not reach the runtime.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**environment, "NO_COLOR": "1"},
+            start_new_session=True,
+        )
+    _stop_at_exit(process)
+    endpoint = wait_for(process, folder, log)
+    if in_notebook():
+        from IPython.display import clear_output
+
+        # The progress of the download has served its purpose.
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
+    return endpoint
+
+
+def require_packages() -> None:
+    """Make sure that what the local runtime needs is installed.
+
+    Raises:
+        ConnectionSetupError: if something is not; the message says how to get it.
+    """
+    lacking = [name for name in LOCAL_REQUIREMENTS if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise ConnectionSetupError(
+            "No WATSONX_APIKEY is set, so the lesson would run on this computer. For that it lacks: "
+            f"{', '.join(lacking)}. Install what is missing with\n"
+            '    pip install "prompt-tuning-helpers[local]"\n'
+            "and restart the kernel; or set WATSONX_APIKEY and WATSONX_PROJECT_ID to use your account on watsonx.ai."
+        )
+
+
+def wait_for(
+    process: "subprocess.Popen[bytes]",
+    folder: Path,
+    log: Path,
+    seconds: float = START_SECONDS,
+    pause: Callable[[float], None] = time.sleep,
+) -> "Endpoint":
+    """Wait until a runtime that was just started has told its address."""
+    from .runtime.endpoint import running_endpoint
+
+    until = time.monotonic() + seconds
+    while True:
+        ended = process.poll() is not None
+        # Asked after the process: if it ended because another one was quicker, that one is used.
+        endpoint = running_endpoint(folder)
+        if endpoint is not None:
+            return endpoint
+        if ended:
+            raise ConnectionSetupError(f"The local runtime ended while starting. The end of {log}:\n{_tail(log)}")
+        if time.monotonic() > until:
+            process.terminate()
+            raise ConnectionSetupError(
+                f"The local runtime did not start within {seconds:.0f} seconds. The end of {log}:\n{_tail(log)}"
+            )
+        pause(0.1)
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    """Give the last lines of a log."""
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError as problem:
+        return f"(it cannot be read: {problem})"
+
+
+def _stop_at_exit(process: "subprocess.Popen[bytes]") -> None:
+    """Stop the runtime when this process ends in an orderly way; otherwise it notices by itself that we are gone."""
+    owner = os.getpid()
+
+    def stop() -> None:
+        if os.getpid() != owner or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+    atexit.register(stop)

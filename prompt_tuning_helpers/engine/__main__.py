@@ -1,0 +1,74 @@
+"""The engine's command line: fetch a base model, do a tuning job (under ``torchrun`` with several processes)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, help="Prompt tuning on a frozen language model."
+)
+
+
+@app.command()
+def fetch(source: Annotated[str, typer.Argument(help="smollm2, tiny, a hub id or a folder")] = "smollm2") -> None:
+    """Make sure that a base model is on this machine."""
+    from .errors import EngineError
+    from .models import default_model_id
+    from .models import fetch as fetch_model
+
+    try:
+        fetch_model(source)
+    except EngineError as error:
+        raise SystemExit(error.message) from None
+    print(f"Base model ready: {default_model_id(source)}")
+
+
+@app.command()
+def tune(
+    folder: Annotated[Path, typer.Argument(help="folder of the job: checkpoints, metrics and the soft prompt go here")],
+    data: Annotated[Path | None, typer.Option(help="training file, for a new job")] = None,
+    model: Annotated[str, typer.Option(help="base model of a new job")] = "smollm2",
+    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for instance learning_rate=0.02")] = None,
+) -> None:
+    """Tune a soft prompt; run again on the same folder to go on after an interruption."""
+    from .errors import EngineError
+    from .job import run_job
+
+    try:
+        if data:
+            _new_job(folder, data, model, setting or [])
+        elif not (folder / "job.json").is_file():
+            raise EngineError(f"{folder} holds no job. Name the training file of a new one with --data.")
+    except EngineError as error:
+        raise SystemExit(error.message) from None
+    raise SystemExit(run_job(folder, show=data is not None))
+
+
+def _new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
+    from dataclasses import asdict
+
+    from .defaults import default_settings
+    from .errors import EngineError
+    from .job import Job
+    from .models import default_model_id
+    from .settings import TuningSettings
+
+    values = asdict(default_settings(model))
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in values:
+            raise EngineError(f"There is no setting {name!r}. There are: {', '.join(values)}.")
+        kind = type(values[name]) if values[name] is not None else str
+        try:
+            values[name] = kind(value)
+        except ValueError:
+            raise EngineError(f"{name} is {value!r}, which is no {kind.__name__}.") from None
+    if not data.is_file():
+        raise EngineError(f"There is no training file {data}.")
+    # Under torchrun each process comes by here, and all write the same.
+    Job(model, default_model_id(model), data.resolve(), TuningSettings(**values)).write(folder)
+
+
+if __name__ == "__main__":
+    app()

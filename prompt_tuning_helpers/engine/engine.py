@@ -1,0 +1,213 @@
+"""The engine's three verbs: list the base models, tune, generate."""
+
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import models, rows
+from .defaults import default_settings
+from .errors import EngineError
+from .settings import Generation, GenerationParameters, TuningSettings
+
+if TYPE_CHECKING:
+    from .generate import Generator
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a caller may know of a base model without loading it.
+
+    Args:
+        model_id: the name that clients use.
+        source: what is loaded: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
+        name: the real name of the model that answers, for people.
+        provider: who made it.
+        description: one sentence.
+        parameters: number of weights; ``None`` where it is not known before loading.
+        max_sequence_length: tokens the model can attend to.
+        defaults: the settings of a tuning run that leaves them out.
+        is_alias: whether ``model_id`` is another model's name, which answers must say.
+    """
+
+    model_id: str
+    source: str
+    name: str
+    provider: str
+    description: str
+    parameters: int | None
+    max_sequence_length: int
+    defaults: TuningSettings
+    is_alias: bool
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One prompt to answer.
+
+    Args:
+        model_id: a base model's id, as listed.
+        prompt: the text; with a soft prompt it is first wrapped by the verbalizer saved beside it.
+        parameters: how to generate.
+        soft_prompt: folder of a tuned soft prompt (a PEFT adapter); ``None`` for the base model.
+    """
+
+    model_id: str
+    prompt: str
+    parameters: GenerationParameters
+    soft_prompt: Path | None = None
+
+
+class Engine:
+    """Serves base models and soft prompts; one engine per process.
+
+    Args:
+        models: source of each model by the id that clients use, aliases included.
+        aliases: the ids among them that are other models' names.
+    """
+
+    def __init__(self, models: Mapping[str, str], aliases: frozenset[str] = frozenset()) -> None:
+        self._sources = dict(models)
+        self._aliases = aliases
+        self._generators: dict[str, Generator] = {}
+
+    def list_base_models(self) -> list[ModelCard]:
+        """The models that can be tuned and asked.
+
+        Raises:
+            EngineError: when a model cannot be had.
+        """
+        return [self._card(model_id, source) for model_id, source in self._sources.items()]
+
+    def warm_up(self) -> None:
+        """Load every model, so that the first request need not wait for it.
+
+        Raises:
+            EngineError: when a model cannot be had or computed.
+        """
+        for source in sorted(set(self._sources.values())):
+            models.load(source)
+
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
+        """Read a training file as a run with these settings would.
+
+        Raises:
+            TrainingDataError: with the first unusable row named.
+            EngineError: for settings or a model that cannot be used.
+        """
+        rows.check_verbalizer(settings.verbalizer)
+        tokenizer = models.load_tokenizer(self._source(model_id))
+        rows.encode_rows(rows.read_rows(data), tokenizer, settings)
+
+    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
+        """Answer a prompt, batched with whatever else is waiting.
+
+        Args:
+            request: the prompt and how to answer it.
+            on_text: called in the engine's thread with each new piece of text, for streaming.
+
+        Returns:
+            A future; cancelling it drops the request. What cannot be known before the model is loaded, a prompt that
+            is too long for instance, fails the future with an ``EngineError``.
+
+        Raises:
+            EngineError: for an unknown model or a parameter out of range.
+        """
+        from .generate import Generator
+        from .sampling import check_parameters
+
+        source = self._source(request.model_id)
+        check_parameters(request.parameters)
+        if source not in self._generators:
+            self._generators[source] = Generator(lambda: models.load(source))
+        return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_text)
+
+    def tokenize(self, model_id: str, text: str) -> list[str]:
+        """The tokens of a text, as strings of the model's vocabulary.
+
+        Raises:
+            EngineError: for an unknown model.
+        """
+        tokenizer = models.load_tokenizer(self._source(model_id))
+        tokens: list[str] = tokenizer.convert_ids_to_tokens(rows.encode_inputs([text], tokenizer)[0])
+        return tokens
+
+    def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
+        """A conversation as a prompt, through the model's chat template.
+
+        Raises:
+            EngineError: for a model without a chat template or messages that the template refuses.
+        """
+        tokenizer = models.load_tokenizer(self._source(model_id))
+        if not tokenizer.chat_template:
+            raise EngineError(
+                f"{model_id} has no chat template. Use text generation with a plain prompt.",
+                "model_no_support_for_function",
+            )
+        try:
+            prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates are programs of the model's maker and raise what they like
+            raise EngineError(f"The chat template of {model_id} refuses these messages: {error}") from error
+        return prompt
+
+    def close(self) -> None:
+        """Stop the engine's threads; waiting requests fail."""
+        for generator in self._generators.values():
+            generator.close()
+
+    def _source(self, model_id: str) -> str:
+        try:
+            return self._sources[model_id]
+        except KeyError:
+            served = ", ".join(self._sources)
+            raise EngineError(
+                f"The model {model_id!r} is not served here. Served: {served}.", "model_not_supported"
+            ) from None
+
+    def _card(self, model_id: str, source: str) -> ModelCard:
+        facts = _facts(source)
+        return ModelCard(
+            model_id=model_id,
+            source=source,
+            defaults=default_settings(source),
+            is_alias=model_id in self._aliases,
+            **facts,
+        )
+
+
+@cache
+def _facts(source: str) -> dict[str, Any]:
+    """The parts of a model card that depend on the model alone."""
+    if source == models.DEFAULT_SOURCE:
+        return {
+            "name": "SmolLM2-135M-Instruct",
+            "provider": "Hugging Face",
+            "description": "A small instruction-tuned language model that runs on a CPU.",
+            "parameters": 134_515_008,
+            "max_sequence_length": 8192,
+        }
+    if source == models.TINY_SOURCE:
+        return {
+            "name": "tiny random Llama",
+            "provider": "local",
+            "description": "A few thousand random weights for tests. It has learnt nothing.",
+            "parameters": None,
+            "max_sequence_length": 2048,
+        }
+    config = models.load_config(source)
+    name = models.default_model_id(source)
+    return {
+        "name": name,
+        "provider": name.split("/")[0],
+        "description": f"A causal language model of type {config.model_type}, served on this machine.",
+        "parameters": None,
+        "max_sequence_length": config.max_position_embeddings,
+    }
+
+
+def tune_command(job_folder: Path) -> list[str]:
+    """The command line of a tuning job's process; ``job.py`` says what it reads and leaves."""
+    return [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job_folder)]

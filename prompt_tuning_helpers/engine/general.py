@@ -1,0 +1,100 @@
+"""The general path: any causal language model of transformers, through its own forward and ``past_key_values``.
+
+The prefix's keys and values are computed once per update here, too, and shared by the batch; rows are padded.
+"""
+
+import copy
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .causal_model import CausalModel, PackedRows, Past
+from .errors import EngineError
+
+
+class GeneralPast(Past):
+    """A transformers cache and how many tokens it holds."""
+
+    def __init__(self, cache: Any, length: int) -> None:
+        self.cache = cache
+        self.length = length
+
+    def copy(self, length: int) -> "GeneralPast":
+        """The whole past, as a past of its own; a part of it cannot be had for every kind of model."""
+        assert length == self.length
+        return GeneralPast(copy.deepcopy(self.cache), length)
+
+
+class GeneralForward(CausalModel):
+    """Any causal language model that accepts ``inputs_embeds`` and keeps its past in a ``DynamicCache``.
+
+    Args:
+        model: the transformers model, frozen, in evaluation mode.
+
+    Raises:
+        EngineError: for a model that has no such past.
+    """
+
+    can_reuse = False
+
+    def __init__(self, model: Any) -> None:
+        parameters = inspect.signature(model.forward).parameters
+        if not {"inputs_embeds", "past_key_values"} <= set(parameters):
+            raise EngineError(
+                f"Models of type {model.config.model_type!r} take no past_key_values, which prompt tuning needs here. "
+                "Use a decoder-only transformer, for instance of the Llama, Granite, GPT-2 or Qwen family.",
+                code="model_not_supported",
+            )
+        self.network = model
+        self.embedding: Tensor = model.get_input_embeddings().weight.detach()
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings of token ids: ``[...]`` to ``[..., H]``."""
+        return torch.nn.functional.embedding(tokens, self.embedding)
+
+    def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
+        """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
+        cache = self._empty_cache()
+        self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True)
+        shared, batch, longest = prefix.shape[0], len(rows.lengths), max(rows.lengths)
+        cache.batch_repeat_interleave(batch)
+        device = prefix.device
+        lengths = torch.tensor(rows.lengths, device=device)
+        row = torch.repeat_interleave(torch.arange(batch, device=device), lengths)
+        padded = torch.zeros(batch, longest, dtype=torch.long, device=device)
+        padded[row, rows.offsets] = rows.tokens
+        attended = torch.arange(longest, device=device) < lengths[:, None]
+        mask = torch.cat([torch.ones(batch, shared, dtype=torch.bool, device=device), attended], dim=1).long()
+        positions = torch.arange(shared, shared + longest, device=device).expand(batch, -1)
+        logits = self.network(
+            inputs_embeds=self.embed(padded).to(prefix.dtype),
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+        ).logits
+        picked: Tensor = logits[row[rows.label_positions], rows.offsets[rows.label_positions]]
+        return picked.float()
+
+    @torch.no_grad()
+    def extend(self, pasts: list[Past], inputs: list[Tensor]) -> Tensor:
+        """Append embeddings ``[n_i, H]`` to each sequence; the logits after their last tokens, ``[B, vocabulary]``."""
+        logits = []
+        for past, embeddings in zip(pasts, inputs, strict=True):
+            assert isinstance(past, GeneralPast)
+            output = self.network(
+                inputs_embeds=embeddings[None], past_key_values=past.cache, use_cache=True, logits_to_keep=1
+            )
+            past.length += embeddings.shape[0]
+            logits.append(output.logits[:, -1])
+        return torch.cat(logits).float()
+
+    def new_past(self) -> GeneralPast:
+        """The past of a sequence that has no tokens yet."""
+        return GeneralPast(self._empty_cache(), 0)
+
+    def _empty_cache(self) -> Any:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.network.config)

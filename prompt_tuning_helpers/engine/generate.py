@@ -1,0 +1,288 @@
+"""Generation: one thread per base model answers whatever is waiting, in one batch that requests join and leave."""
+
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .causal_model import Past
+from .errors import EngineError
+from .models import LoadedModel
+from .rows import encode_inputs, wrap
+from .sampling import TokenChooser
+from .settings import Generation, GenerationParameters
+from .soft_prompt import load
+
+MAX_BATCH = 8  # as many requests as the SDK sends at once
+REMEMBERED_TOKENS = 8192  # how much of earlier prompts is kept for those that begin alike
+
+
+@dataclass
+class _Request:
+    prompt: str
+    parameters: GenerationParameters
+    soft_prompt: Path | None
+    on_text: Callable[[str], None] | None
+    future: Future[Generation]
+
+
+@dataclass
+class _Remembered:
+    """A sequence that was computed before: a prompt that begins alike goes on from there."""
+
+    soft_prompt: Path | None
+    tokens: list[int]
+    past: Past
+
+
+@dataclass
+class _Answer:
+    """A request on its way through the batch."""
+
+    request: _Request
+    tokens: list[int]  # of the prompt
+    past: Past
+    waiting: list[int]  # tokens that the model has not read yet
+    chooser: TokenChooser
+    virtual_tokens: int
+    deadline: float
+    generated: list[int] = field(default_factory=list)
+    text: str = ""
+    sent: int = 0
+
+
+class Generator:
+    """Answers prompts on one base model, with or without soft prompts.
+
+    Args:
+        loader: gives the model; called in the generator's thread when the first request arrives.
+    """
+
+    def __init__(self, loader: Callable[[], LoadedModel]) -> None:
+        self._loader = loader
+        self._requests: queue.Queue[_Request | None] = queue.Queue()
+        self._remembered: OrderedDict[int, _Remembered] = OrderedDict()
+        self._prefixes: dict[Path, tuple[Past, str]] = {}
+        self._next_key = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        prompt: str,
+        parameters: GenerationParameters,
+        soft_prompt: Path | None,
+        on_text: Callable[[str], None] | None,
+    ) -> Future[Generation]:
+        """Queue a prompt; the future has its answer, or the EngineError that kept it from one."""
+        future: Future[Generation] = Future()
+        self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
+        return future
+
+    def close(self) -> None:
+        """Stop the thread; requests that are not answered yet fail."""
+        self._closed = True
+        self._requests.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        active: list[_Answer] = []
+        while not self._closed:
+            self._admit(active)
+            try:
+                if active:
+                    self._step(active)
+            except Exception as error:  # the thread must outlive any one batch
+                for answer in active:
+                    _fail(answer.request.future, error)
+                active.clear()
+        for answer in active:
+            _fail(answer.request.future, EngineError("The runtime is stopping; ask again when it is back."))
+        while not self._requests.empty():
+            request = self._requests.get()
+            if request:
+                _fail(request.future, EngineError("The runtime is stopping; ask again when it is back."))
+
+    def _admit(self, active: list[_Answer]) -> None:
+        """Move waiting requests into the batch; wait for one only if there is nothing else to do."""
+        while len(active) < MAX_BATCH:
+            try:
+                request = self._requests.get(block=not active)
+            except queue.Empty:
+                return
+            if request is None:
+                return
+            if request.future.cancelled():
+                continue
+            try:
+                answer = self._prepare(request)
+            except Exception as error:  # this request alone is at fault
+                _fail(request.future, error)
+                continue
+            if request.parameters.max_new_tokens == 0:
+                _finish(answer, "max_tokens")
+            else:
+                active.append(answer)
+
+    def _prepare(self, request: _Request) -> _Answer:
+        loaded = self._loader()
+        prompt, virtual_tokens = request.prompt, 0
+        if request.soft_prompt:
+            prefix, verbalizer = self._prefix(loaded, request.soft_prompt)
+            prompt, virtual_tokens = wrap(verbalizer, prompt), prefix.length
+        tokens = encode_inputs([prompt], loaded.tokenizer)[0]
+        if request.parameters.truncate_input_tokens:
+            tokens = tokens[-request.parameters.truncate_input_tokens :]
+        # A model that saw no token at all has nothing to go on from; its start or end token stands for "nothing".
+        tokens = tokens or [loaded.tokenizer.bos_token_id or loaded.tokenizer.eos_token_id or 0]
+        limit = loaded.config.max_position_embeddings
+        if len(tokens) + virtual_tokens >= limit:
+            soft = f" and the soft prompt {virtual_tokens}" if virtual_tokens else ""
+            raise EngineError(
+                f"The input has {len(tokens)} tokens{soft}, but the model attends to at most {limit}, the answer "
+                "included. Shorten the input, or set "
+                "truncate_input_tokens to keep its end.",
+                "invalid_input_argument",
+            )
+        past = self._recall(loaded, request.soft_prompt, tokens)
+        limit_seconds = request.parameters.time_limit
+        return _Answer(
+            request=request,
+            tokens=tokens,
+            past=past,
+            waiting=tokens[past.length - virtual_tokens :],
+            chooser=TokenChooser(request.parameters, _end_tokens(loaded), tokens),
+            virtual_tokens=virtual_tokens,
+            deadline=time.monotonic() + limit_seconds if limit_seconds else float("inf"),
+        )
+
+    def _prefix(self, loaded: LoadedModel, folder: Path) -> tuple[Past, str]:
+        """The computed soft prompt of a deployment, and its verbalizer."""
+        if folder not in self._prefixes:
+            soft_prompt = load(folder)
+            embedding = loaded.model.embedding
+            if soft_prompt.embeddings.shape[1] != embedding.shape[1]:
+                raise EngineError(
+                    f"The soft prompt was tuned for a model of hidden size {soft_prompt.embeddings.shape[1]}, but this "
+                    f"one has {embedding.shape[1]}. Serve the base model that it was tuned on.",
+                    "model_not_supported",
+                )
+            past = loaded.model.new_past()
+            loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
+            self._prefixes[folder] = past, soft_prompt.verbalizer
+        return self._prefixes[folder]
+
+    def _recall(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> Past:
+        """A past to go on from: the longest beginning that an earlier prompt shares, or the soft prompt alone."""
+        virtual = self._prefixes[soft_prompt][0].length if soft_prompt else 0
+        best_key, best = None, 0
+        for key, remembered in self._remembered.items():
+            if remembered.soft_prompt == soft_prompt:
+                # The last token must be read anew: its logits are what is asked for.
+                shared = min(_shared(remembered.tokens, tokens), len(tokens) - 1)
+                if shared > best:
+                    best_key, best = key, shared
+        if best_key is not None:
+            self._remembered.move_to_end(best_key)
+            return self._remembered[best_key].past.copy(virtual + best)
+        if soft_prompt:
+            return self._prefixes[soft_prompt][0].copy(virtual)
+        return loaded.model.new_past()
+
+    def _remember(self, loaded: LoadedModel, answer: _Answer) -> None:
+        if not loaded.model.can_reuse or answer.past.length > REMEMBERED_TOKENS:
+            return
+        entry = _Remembered(answer.request.soft_prompt, answer.tokens, answer.past)
+        self._remembered[self._next_key] = entry
+        self._next_key += 1
+        while sum(r.past.length for r in self._remembered.values()) > REMEMBERED_TOKENS:
+            self._remembered.popitem(last=False)
+
+    def _step(self, active: list[_Answer]) -> None:
+        """Give each answer one more token."""
+        active[:] = [answer for answer in active if not answer.request.future.cancelled()]
+        if not active:
+            return
+        loaded = self._loader()
+        device = loaded.model.embedding.device
+        inputs = [loaded.model.embed(torch.tensor(answer.waiting, device=device)) for answer in active]
+        logits = loaded.model.extend([answer.past for answer in active], inputs)
+        for answer, scores in zip(list(active), logits, strict=True):
+            token = answer.chooser.choose(scores)
+            answer.generated.append(token)
+            answer.waiting = [token]
+            reason = self._read(loaded, answer, token)
+            if reason:
+                active.remove(answer)
+                self._remember(loaded, answer)
+                _finish(answer, reason)
+            elif answer.request.on_text:
+                _send(answer, final=False)
+
+    def _read(self, loaded: LoadedModel, answer: _Answer, token: int) -> str | None:
+        """Bring the text up to date; why the answer is complete, or ``None`` if it is not."""
+        parameters = answer.request.parameters
+        if token in answer.chooser.end_tokens:
+            return "eos_token"
+        answer.text = loaded.tokenizer.decode(answer.generated, skip_special_tokens=True)
+        found = [(answer.text.find(stop), stop) for stop in parameters.stop_sequences if stop in answer.text]
+        if found:
+            start, stop = min(found)
+            answer.text = answer.text[: start + len(stop) if parameters.include_stop_sequence else start]
+            return "stop_sequence"
+        if len(answer.generated) >= parameters.max_new_tokens:
+            return "max_tokens"
+        if answer.past.length + 1 >= loaded.config.max_position_embeddings:
+            return "token_limit"
+        if time.monotonic() > answer.deadline:
+            return "time_limit"
+        return None
+
+
+def _end_tokens(loaded: LoadedModel) -> set[int]:
+    configured = loaded.config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return {token for token in (*ends, loaded.tokenizer.eos_token_id) if token is not None}
+
+
+def _shared(first: list[int], second: list[int]) -> int:
+    """How many leading tokens two sequences share."""
+    count = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _send(answer: _Answer, final: bool) -> None:
+    """Pass on new text, but no half character and nothing that a stop sequence could still take back."""
+    held_back = 0 if final else max((len(stop) - 1 for stop in answer.request.parameters.stop_sequences), default=0)
+    ready = answer.text[: len(answer.text) - held_back]
+    if not final:
+        ready = ready.rstrip("\ufffd")
+    if answer.request.on_text and len(ready) > answer.sent:
+        answer.request.on_text(ready[answer.sent :])
+        answer.sent = len(ready)
+
+
+def _finish(answer: _Answer, reason: str) -> None:
+    if answer.request.on_text:
+        _send(answer, final=True)
+    # A future counts as running only now, so that it can be cancelled until its answer is there.
+    if answer.request.future.set_running_or_notify_cancel():
+        result = Generation(answer.text, len(answer.tokens), len(answer.generated), reason)
+        answer.request.future.set_result(result)
+
+
+def _fail(future: Future[Any], error: Exception) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

@@ -1,0 +1,170 @@
+"""Training data: read and check a file, wrap its inputs by the verbalizer, turn them into token ids."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import EngineError, TrainingDataError
+from .settings import TuningSettings
+
+FIELD = "{{input}}"
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One example as text."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Examples as token ids.
+
+    Args:
+        shared: the token ids that all rows begin with, verbalizer text and common instruction.
+        rows: for each row, the rest of its input (one token at least) and its output.
+        left_out: how many rows were longer than ``max_input_tokens``.
+    """
+
+    shared: list[int]
+    rows: list[tuple[list[int], list[int]]]
+    left_out: int
+
+
+def wrap(verbalizer: str, text: str) -> str:
+    """Put an input into the verbalizer's ``{{input}}`` field; everything else in the verbalizer is literal text."""
+    return verbalizer.replace(FIELD, text)
+
+
+def check_verbalizer(verbalizer: str) -> None:
+    """Refuse a verbalizer that would drop the input.
+
+    Raises:
+        EngineError: if it has no ``{{input}}`` field.
+    """
+    if FIELD not in verbalizer:
+        raise EngineError(
+            f"The verbalizer {verbalizer!r} has no {FIELD} field, so the model would never see the input. "
+            f"Add {FIELD} where the input belongs; {FIELD} alone passes the input on as it is."
+        )
+
+
+def read_rows(path: Path) -> list[TrainingRow]:
+    """Read a JSON list, or JSON Lines, of objects with ``input`` and ``output``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        TrainingDataError: with the first row that cannot be used, counted from 1, and what is wrong with it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TrainingDataError(
+            f"The training data is not UTF-8 text (byte {error.start}). Save it as a JSON file in UTF-8."
+        ) from error
+    entries = _parse(text)
+    if not entries:
+        raise TrainingDataError("The training data has no rows. Add objects with 'input' and 'output'.")
+    return [_read_row(entry, number) for number, entry in enumerate(entries, start=1)]
+
+
+def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSettings) -> EncodedRows:
+    """Turn rows into token ids as caikit-nlp does: wrapped input, then the output and the end-of-text token.
+
+    Args:
+        rows: the examples.
+        tokenizer: the base model's tokenizer.
+        settings: verbalizer and limits.
+
+    Raises:
+        TrainingDataError: if no row is left under ``max_input_tokens``.
+    """
+    inputs = encode_inputs([wrap(settings.verbalizer, row.input) for row in rows], tokenizer)
+    outputs = tokenizer([row.output for row in rows], add_special_tokens=False)["input_ids"]
+    end = tokenizer.eos_token_id
+    examples = [
+        (tokens, [*output, end][: settings.max_output_tokens])
+        for tokens, output in zip(inputs, outputs, strict=True)
+        if 0 < len(tokens) <= settings.max_input_tokens
+    ]
+    if not examples:
+        shortest = min(len(tokens) for tokens in inputs)
+        raise TrainingDataError(
+            f"No row is left under max_input_tokens={settings.max_input_tokens}: the shortest of {len(rows)} rows, "
+            f"row {[len(tokens) for tokens in inputs].index(shortest) + 1}, has {shortest} tokens with the verbalizer. "
+            "Raise max_input_tokens or shorten the inputs."
+        )
+    shared = _common_prefix([tokens for tokens, _ in examples])
+    return EncodedRows(
+        shared=examples[0][0][:shared],
+        rows=[(tokens[shared:], output) for tokens, output in examples],
+        left_out=len(rows) - len(examples),
+    )
+
+
+def encode_inputs(texts: list[str], tokenizer: Any) -> list[list[int]]:
+    """Token ids of wrapped inputs, the same in training and at inference."""
+    encoded: list[list[int]] = tokenizer(texts)["input_ids"]
+    return encoded
+
+
+def _common_prefix(sequences: list[list[int]]) -> int:
+    """How many leading tokens all sequences share, leaving each at least one of its own."""
+    first, last = min(sequences), max(sequences)
+    limit = min(map(len, sequences)) - 1
+    shared = 0
+    while shared < limit and first[shared] == last[shared]:
+        shared += 1
+    return shared
+
+
+def _parse(text: str) -> list[Any]:
+    try:
+        entries = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as whole_error:
+        lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        if not lines:
+            raise TrainingDataError("The training data is empty. Upload a JSON list of rows.") from None
+        entries = []
+        for number, line in lines:
+            try:
+                entries.append(json.loads(line))
+            except (json.JSONDecodeError, RecursionError):
+                reason = getattr(whole_error, "msg", "nested too deeply")
+                at = getattr(whole_error, "lineno", number)
+                raise TrainingDataError(
+                    f"The training data is not JSON: line {at}: {reason}. It must be a JSON list of objects with "
+                    "'input' and 'output', or one such object a line."
+                ) from None
+        return entries
+    if isinstance(entries, dict):
+        return [entries]
+    if not isinstance(entries, list):
+        raise TrainingDataError(
+            f"The training data is a JSON {type(entries).__name__}, not a list. It must be a JSON list of objects "
+            "with 'input' and 'output'."
+        )
+    return entries
+
+
+def _read_row(entry: Any, number: int) -> TrainingRow:
+    if not isinstance(entry, dict):
+        raise TrainingDataError(f"Row {number} is not an object. Each row needs the fields 'input' and 'output'.")
+    fields = {}
+    for name in ("input", "output"):
+        if name not in entry:
+            raise TrainingDataError(f"Row {number} has no '{name}'. Each row needs the fields 'input' and 'output'.")
+        value = entry[name]
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            kind = "null" if value is None else type(value).__name__
+            raise TrainingDataError(f"Row {number}: '{name}' is {kind}, not text. Put the text in quotes.")
+        if not str(value).strip():
+            raise TrainingDataError(f"Row {number}: '{name}' is empty. Fill it in or drop the row.")
+        fields[name] = str(value)
+    return TrainingRow(**fields)

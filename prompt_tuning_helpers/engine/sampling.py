@@ -1,0 +1,90 @@
+"""From logits to the next token: greedy or sampled, with watsonx.ai's parameters."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .errors import EngineError
+from .settings import GenerationParameters
+
+
+def check_parameters(parameters: GenerationParameters) -> None:
+    """Refuse parameters that are out of range.
+
+    Raises:
+        EngineError: naming the parameter, its value and the range.
+    """
+    p = parameters
+    checks = [
+        ("max_new_tokens", p.max_new_tokens, p.max_new_tokens >= 0, "0 or more"),
+        ("min_new_tokens", p.min_new_tokens, 0 <= p.min_new_tokens <= p.max_new_tokens, "from 0 to max_new_tokens"),
+        ("decoding_method", p.decoding_method, p.decoding_method in ("greedy", "sample"), "'greedy' or 'sample'"),
+        ("temperature", p.temperature, 0 < p.temperature <= 100, "above 0; use decoding_method 'greedy' for none"),
+        ("top_k", p.top_k, p.top_k is None or p.top_k >= 1, "1 or more"),
+        ("top_p", p.top_p, 0 < p.top_p <= 1, "above 0 and at most 1"),
+        ("random_seed", p.random_seed, p.random_seed is None or 0 <= p.random_seed < 2**63, "0 or more"),
+        ("repetition_penalty", p.repetition_penalty, 0 < p.repetition_penalty < math.inf, "above 0"),
+        ("stop_sequences", p.stop_sequences, all(p.stop_sequences), "made of non-empty texts"),
+        (
+            "truncate_input_tokens",
+            p.truncate_input_tokens,
+            p.truncate_input_tokens is None or p.truncate_input_tokens >= 0,
+            "0 (off) or more",
+        ),
+        ("time_limit", p.time_limit, p.time_limit is None or p.time_limit > 0, "above 0"),
+    ]
+    for name, value, good, expected in checks:
+        if not good:
+            raise EngineError(f"The parameter {name} is {value!r}; it must be {expected}.", "invalid_input_argument")
+
+
+class TokenChooser:
+    """Chooses the tokens of one answer; it has a random generator of its own, so a seed gives the same answer
+    whatever else is being answered.
+
+    Args:
+        parameters: how to choose.
+        end_tokens: the ids of the model's end-of-text tokens.
+        prompt: the input's token ids, which a repetition penalty counts.
+    """
+
+    def __init__(self, parameters: GenerationParameters, end_tokens: set[int], prompt: list[int]) -> None:
+        self.parameters = parameters
+        self.end_tokens = sorted(end_tokens)
+        self.seen = set(prompt) if parameters.repetition_penalty != 1.0 else set()
+        self.generated = 0
+        self.generator = torch.Generator()
+        if parameters.random_seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(parameters.random_seed)
+
+    def choose(self, logits: Tensor) -> int:
+        """The next token's id, from the logits ``[vocabulary]`` in float32."""
+        p = self.parameters
+        logits = logits.cpu()
+        if p.repetition_penalty != 1.0 and self.seen:
+            seen = torch.tensor(sorted(self.seen))
+            values = logits[seen]
+            penalised = torch.where(values < 0, values * p.repetition_penalty, values / p.repetition_penalty)
+            logits = logits.index_copy(0, seen, penalised)
+        if self.generated < p.min_new_tokens and self.end_tokens:
+            logits = logits.index_fill(0, torch.tensor(self.end_tokens), -math.inf)
+        token = int(logits.argmax()) if p.decoding_method == "greedy" else self._sample(logits)
+        self.generated += 1
+        if p.repetition_penalty != 1.0:
+            self.seen.add(token)
+        return token
+
+    def _sample(self, logits: Tensor) -> int:
+        """Temperature, then the top k, then the top p (Holtzman et al., 2020), then a draw."""
+        p = self.parameters
+        values, tokens = (logits / p.temperature).sort(descending=True)
+        if p.top_k is not None:
+            values, tokens = values[: p.top_k], tokens[: p.top_k]
+        probabilities = values.softmax(0)
+        if p.top_p < 1:
+            before = probabilities.cumsum(0) - probabilities
+            probabilities = probabilities * (before < p.top_p)
+        return int(tokens[torch.multinomial(probabilities, 1, generator=self.generator)])

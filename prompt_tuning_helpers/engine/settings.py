@@ -1,0 +1,84 @@
+"""What goes into a tuning run and a generation request, with watsonx.ai's names and meaning, and what an answer is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """How a soft prompt is tuned; names and meaning as in the SDK's ``prompt_tuner`` and in caikit-nlp.
+
+    Args:
+        num_virtual_tokens: length of the soft prompt, in tokens.
+        init_method: ``"text"`` (embeddings of ``init_text``, trimmed or repeated to length) or ``"random"``.
+        init_text: the text that the soft prompt starts from.
+        learning_rate: peak learning rate of AdamW; it decays linearly to zero.
+        num_epochs: passes over the training rows.
+        batch_size: rows per batch.
+        accumulate_steps: batches per update of the soft prompt.
+        max_input_tokens: rows whose wrapped input is longer than this many tokens are left out.
+        max_output_tokens: outputs are cut to this many tokens, the end-of-text token included.
+        verbalizer: the template around each input, in training and at inference; ``{{input}}`` is the field.
+        seed: of the shuffle and of the random initialisation.
+    """
+
+    num_virtual_tokens: int
+    init_method: str
+    init_text: str | None
+    learning_rate: float
+    num_epochs: int
+    batch_size: int
+    accumulate_steps: int
+    max_input_tokens: int
+    max_output_tokens: int
+    verbalizer: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GenerationParameters:
+    """How text is generated; names, meaning and defaults as in watsonx.ai's ``text/generation``.
+
+    Args:
+        max_new_tokens: at most this many tokens are generated.
+        min_new_tokens: no end-of-text before this many tokens.
+        decoding_method: ``"greedy"`` or ``"sample"``.
+        temperature: of the softmax when sampling; must be above zero.
+        top_k: sample among this many most likely tokens; ``None`` for all.
+        top_p: sample among the most likely tokens that together reach this probability.
+        random_seed: makes sampling repeatable.
+        repetition_penalty: above 1, tokens already seen become less likely (Keskar et al., 2019, section 4.1).
+        stop_sequences: generation ends when the text ends with one of these.
+        include_stop_sequence: whether the answer keeps the stop sequence.
+        truncate_input_tokens: keep only the last so many tokens of the input; ``None`` or 0 for all.
+        time_limit: seconds after which generation stops; ``None`` for no limit.
+    """
+
+    max_new_tokens: int = 20
+    min_new_tokens: int = 0
+    decoding_method: str = "greedy"
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    random_seed: int | None = None
+    repetition_penalty: float = 1.0
+    stop_sequences: tuple[str, ...] = ()
+    include_stop_sequence: bool = True
+    truncate_input_tokens: int | None = None
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An answer.
+
+    Args:
+        text: what was generated.
+        input_token_count: tokens of the input, the verbalizer's included and the soft prompt's not.
+        generated_token_count: tokens generated, an end-of-text token included.
+        stop_reason: one of eos_token, max_tokens, stop_sequence, token_limit, time_limit.
+    """
+
+    text: str
+    input_token_count: int
+    generated_token_count: int
+    stop_reason: str

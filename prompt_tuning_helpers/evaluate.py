@@ -1,0 +1,356 @@
+"""Evaluation: from answers to labels, accuracy and F1 with intervals, and a tuned model against its base model."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .words import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = ("0", "1")
+CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
+RESAMPLES = 2000
+
+
+def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
+    """Read a label out of a model's answer.
+
+    The first line that names a label counts, since a model that was not told to stop may go on with examples of its
+    own. A label must stand by itself: ``10`` and ``1.5`` name no ``1``, but ``1.0``, ``"1"`` and ``Label: 1`` do.
+
+    Args:
+        answer: the generated text; anything that is not text is unusable.
+        labels: the labels there are; upper and lower case are not told apart.
+
+    Returns:
+        The label; ``None`` if the answer names none, or if that line names two different ones.
+    """
+    if not isinstance(answer, str):
+        return None
+    known = {label.casefold(): label for label in labels}
+    # Longer labels first, so that "not sure" is not read as "not".
+    names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w.\-])({names})(?:\.0+)?(?!\w|[.,]\d|-\w)", re.IGNORECASE)
+    for line in answer.splitlines():
+        found = {known[match.casefold()] for match in pattern.findall(line) if match.casefold() in known}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good a model's answers are.
+
+    Args:
+        labels: the labels; the last is the positive one.
+        n: number of rows.
+        accuracy: share of right answers; an unusable answer is a wrong one.
+        accuracy_interval: 95 % Wilson interval of the accuracy.
+        precision: of the rows answered with the positive label, the share that is positive.
+        recall: of the positive rows, the share answered so.
+        f1: harmonic mean of precision and recall.
+        f1_interval: 95 % bootstrap interval of F1.
+        macro_f1: mean of the F1 of each label.
+        unusable: number of answers without a label.
+        confusion: for each true label, how often each label, and at last no label, was answered.
+    """
+
+    labels: tuple[str, ...]
+    n: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    precision: float
+    recall: float
+    f1: float
+    f1_interval: tuple[float, float]
+    macro_f1: float
+    unusable: int
+    confusion: tuple[tuple[int, ...], ...]
+
+    def __str__(self) -> str:
+        """Write the scores, one a line."""
+        return "\n".join(f"{name}: {value}" for name, value in _score_rows(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return _html_table(("", say("value")), _score_rows(self))
+
+
+def evaluate(truth: Sequence[object], answers: Sequence[object], labels: Sequence[str] = LABELS) -> Scores:
+    """Score a model's answers.
+
+    Args:
+        truth: the right label of each row, as text or as a number.
+        answers: the generated text of each row.
+        labels: the labels; the last is the positive one, for precision, recall and F1.
+
+    Raises:
+        ValueError: if there are no rows, if the numbers of rows differ, or if a true label is not among ``labels``.
+    """
+    import numpy as np
+    from sklearn.metrics import precision_recall_fscore_support
+    from statsmodels.stats.proportion import proportion_confint
+
+    labels = tuple(labels)
+    right, given = _as_labels(truth, answers, labels)
+    positive = labels[-1]
+    n = len(right)
+    correct = sum(a == b for a, b in zip(right, given, strict=True))
+    low, high = proportion_confint(correct, n, alpha=1 - CONFIDENCE, method="wilson")
+    # To scikit-learn an unusable answer is one more label, which is never right.
+    usable = [label if label is not None else "" for label in given]
+    precision, recall, f1, _ = precision_recall_fscore_support(right, usable, labels=[*labels], zero_division=0)
+    return Scores(
+        labels=labels,
+        n=n,
+        accuracy=correct / n,
+        accuracy_interval=(float(low), float(high)),
+        precision=float(precision[-1]),
+        recall=float(recall[-1]),
+        f1=float(f1[-1]),
+        f1_interval=_bootstrap_f1(
+            np.array([label == positive for label in right]), np.array([label == positive for label in usable])
+        ),
+        macro_f1=float(np.mean(f1)),
+        unusable=sum(label is None for label in given),
+        confusion=tuple(
+            tuple(sum(a == true and b == other for a, b in zip(right, given, strict=True)) for other in (*labels, None))
+            for true in labels
+        ),
+    )
+
+
+def _as_labels(
+    truth: Sequence[object], answers: Sequence[object], labels: tuple[str, ...]
+) -> tuple[list[str], list[str | None]]:
+    """Bring true labels and answers into the same form.
+
+    Raises:
+        ValueError: if they do not fit together.
+    """
+    if len(truth) != len(answers):
+        raise ValueError(f"There are {len(truth)} true labels but {len(answers)} answers.")
+    if len(truth) == 0:
+        raise ValueError("There is nothing to score: no rows.")
+    right = []
+    for row, value in enumerate(truth):
+        label = parse_label(str(value), labels)
+        if label is None:
+            raise ValueError(f"Row {row} has the true label {value!r}, which is not one of: {', '.join(labels)}")
+        right.append(label)
+    return right, [parse_label(answer, labels) for answer in answers]
+
+
+def _bootstrap_f1(true: Any, answered: Any, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """Give the 95 % percentile interval of F1 over resampled rows.
+
+    Args:
+        true: ``[N]``, whether each row is positive.
+        answered: ``[N]``, whether each row was answered with the positive label.
+        resamples: how many samples of N rows are drawn.
+        seed: of the draws, so that the same answers give the same interval.
+    """
+    import numpy as np
+
+    rows = np.random.default_rng(seed).integers(0, len(true), size=(resamples, len(true)))
+    hits = (true & answered)[rows].sum(axis=1)
+    mentions = true[rows].sum(axis=1) + answered[rows].sum(axis=1)
+    f1 = np.divide(2 * hits, mentions, out=np.zeros(resamples), where=mentions > 0)
+    low, high = np.quantile(f1, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A tuned model against its base model on the same rows.
+
+    Args:
+        tuned: scores of the tuned model.
+        base: scores of the base model.
+        both: number of rows that both get right.
+        only_tuned: that only the tuned model gets right.
+        only_base: that only the base model gets right.
+        neither: that both get wrong.
+        p_value: of the exact McNemar's test.
+    """
+
+    tuned: Scores
+    base: Scores
+    both: int
+    only_tuned: int
+    only_base: int
+    neither: int
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether so large a difference would be surprising between two equally good models."""
+        return self.p_value < SIGNIFICANCE
+
+    @property
+    def verdict(self) -> str:
+        """The result in plain words."""
+        counts = say(
+            "Of {n} rows, the tuned model alone gets {tuned} right and the base model alone {base}.",
+            n=self.tuned.n,
+            tuned=self.only_tuned,
+            base=self.only_base,
+        )
+        if not self.significant:
+            judgement = say(
+                "Between two equally good models, a difference like this is quite likely (exact McNemar's test, "
+                "{p}): these rows do not show that either is better.",
+                p=_p(self.p_value),
+            )
+        else:
+            judgement = say(
+                "Between two equally good models, a difference this large would be rare (exact McNemar's test, {p}): ",
+                p=_p(self.p_value),
+            ) + (
+                say("the tuned model is better.")
+                if self.only_tuned > self.only_base
+                else say("the base model is better.")
+            )
+        return f"{counts} {judgement}"
+
+    def save(self, path: str | Path = "scores.json") -> Path:
+        """Write accuracy and F1 of both models, and the number of rows, as JSON.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            The path.
+        """
+        scores = {
+            "base": {"accuracy": self.base.accuracy, "f1": self.base.f1},
+            "tuned": {"accuracy": self.tuned.accuracy, "f1": self.tuned.f1},
+            "n": self.tuned.n,
+        }
+        path = Path(path)
+        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        return path
+
+    def __str__(self) -> str:
+        """Write the scores side by side, and the verdict."""
+        rows = [(name, tuned, base) for (name, tuned), (_, base) in self._pairs()]
+        names = (say("tuned model"), say("base model"))
+        width = max(len(name) for name, *_ in rows)
+        column = max(len(text) for _, *texts in [("", *names), *rows] for text in texts)
+        lines = [f"{'':{width}}  {names[0]:>{column}}  {names[1]:>{column}}"]
+        lines += [f"{name:{width}}  {tuned:>{column}}  {base:>{column}}" for name, tuned, base in rows]
+        return "\n".join([*lines, "", self.verdict])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [(name, tuned, base) for (name, tuned), (_, base) in self._pairs()]
+        return _html_table(("", say("tuned model"), say("base model")), rows) + f"<p>{escape(self.verdict)}</p>"
+
+    def _pairs(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        return list(zip(_score_rows(self.tuned), _score_rows(self.base), strict=True))
+
+
+def compare(
+    truth: Sequence[object],
+    tuned_answers: Sequence[object],
+    base_answers: Sequence[object],
+    labels: Sequence[str] = LABELS,
+) -> Comparison:
+    """Compare a tuned model with its base model on the same rows.
+
+    Args:
+        truth: the right label of each row.
+        tuned_answers: what the tuned model answered.
+        base_answers: what the base model answered.
+        labels: the labels; the last is the positive one.
+
+    Raises:
+        ValueError: if the rows do not fit together; see ``evaluate``.
+    """
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    tuned, base = evaluate(truth, tuned_answers, labels), evaluate(truth, base_answers, labels)
+    right, by_tuned = _as_labels(truth, tuned_answers, tuple(labels))
+    _, by_base = _as_labels(truth, base_answers, tuple(labels))
+    outcomes = [(a == true, b == true) for true, a, b in zip(right, by_tuned, by_base, strict=True)]
+    both, only_tuned = outcomes.count((True, True)), outcomes.count((True, False))
+    only_base, neither = outcomes.count((False, True)), outcomes.count((False, False))
+    # Only rows on which the two differ tell which is better; without any, nothing speaks against equality.
+    p_value = (
+        float(mcnemar([[both, only_tuned], [only_base, neither]], exact=True).pvalue) if only_tuned + only_base else 1.0
+    )
+    return Comparison(tuned, base, both, only_tuned, only_base, neither, p_value)
+
+
+def by_phenomenon(
+    rows: "pd.DataFrame",
+    tuned_answers: Sequence[object],
+    base_answers: Sequence[object],
+    labels: Sequence[str] = LABELS,
+) -> "pd.DataFrame":
+    """Show what kinds of review each model gets right.
+
+    Args:
+        rows: test rows with the columns ``output`` and ``phenomenon``.
+        tuned_answers: what the tuned model answered, row by row.
+        base_answers: what the base model answered, row by row.
+        labels: the labels.
+
+    Returns:
+        For each phenomenon, the number of rows and how many of them each model gets right.
+
+    Raises:
+        ValueError: if the rows do not fit together; see ``evaluate``.
+        KeyError: if a column is missing.
+    """
+    import pandas as pd
+
+    truth = rows["output"].tolist()
+    right, by_tuned = _as_labels(truth, tuned_answers, tuple(labels))
+    _, by_base = _as_labels(truth, base_answers, tuple(labels))
+    table = pd.DataFrame(
+        {
+            "phenomenon": rows["phenomenon"].tolist(),
+            say("rows"): 1,
+            say("tuned right"): [int(a == b) for a, b in zip(right, by_tuned, strict=True)],
+            say("base right"): [int(a == b) for a, b in zip(right, by_base, strict=True)],
+        }
+    )
+    return table.groupby("phenomenon").sum()
+
+
+def _score_rows(scores: Scores) -> list[tuple[str, str]]:
+    """Name and write out the scores that are shown."""
+    return [
+        (say("Accuracy (95 % interval)"), _with_interval(scores.accuracy, scores.accuracy_interval)),
+        (say("F1 (95 % interval)"), _with_interval(scores.f1, scores.f1_interval)),
+        (say("Precision"), f"{scores.precision:.3f}"),
+        (say("Recall"), f"{scores.recall:.3f}"),
+        (say("Macro F1"), f"{scores.macro_f1:.3f}"),
+        (say("Unusable answers"), f"{scores.unusable} / {scores.n}"),
+    ]
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"  # noqa: RUF001 an en dash, as between numbers
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a small table."""
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

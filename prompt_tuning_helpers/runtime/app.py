@@ -1,0 +1,176 @@
+"""The ASGI application: routes to operations, authentication, and errors in watsonx.ai's shape."""
+
+import errno
+import inspect
+import logging
+import sqlite3
+import time
+from collections.abc import Iterable
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..engine import EngineError
+from .context import Runtime
+from .errors import ApiError, error_response
+from .operations import Call, Operation
+from .routes import OPERATIONS
+from .tokens import InvalidToken
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 16 * 2**20
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def create_app(runtime: Runtime) -> ASGIApp:
+    """The application that serves a runtime."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    # Fixed paths come before those with parameters, which would also match them.
+    paths = sorted(by_path, key=lambda path: ("{" in path, path))
+    routes = [Route(path, PathEndpoint(runtime, by_path[path])) for path in paths]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_unrouted})
+    app.router.redirect_slashes = False
+    return CollapseSlashes(app)
+
+
+class CollapseSlashes:
+    """Reads ``//v2/projects`` as ``/v2/projects``: the SDK joins some paths to a host that ends in a slash."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a path that has single slashes."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            path = "/" + "/".join(part for part in scope["path"].split("/") if part)
+            scope = {**scope, "path": path}
+        await self._app(scope, receive, send)
+
+
+class PathEndpoint:
+    """All operations of one path.
+
+    Args:
+        runtime: what answers.
+        operations: by method.
+    """
+
+    def __init__(self, runtime: Runtime, operations: dict[str, Operation]) -> None:
+        self._runtime = runtime
+        self._operations = operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = time.monotonic()
+        request = Request(scope, receive, send)
+        operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            response = _wrong_method(request, self._operations)
+        else:
+            response = await _answer(self._runtime, operation, request)
+            # The route's template, not the path: links carry a token in theirs.
+            took = 1000 * (time.monotonic() - started)
+            logger.info("%s %s %s %.0f ms", operation.method, operation.path, response.status_code, took)
+        await response(scope, receive, send)
+
+
+async def _answer(runtime: Runtime, operation: Operation, request: Request) -> Response:
+    try:
+        dialect = "cloud" if operation.public else _authenticate(runtime, request)
+        body = b"" if operation.streams_body else await _read_body(request)
+        call = Call(runtime, request, body, dialect)
+        if inspect.iscoroutinefunction(operation.handler):
+            return cast(Response, await operation.handler(call))
+        return cast(Response, await run_in_threadpool(operation.handler, call))
+    except ApiError as error:
+        return error_response(error.status, error.code, error.message)
+    except EngineError as error:
+        return error_response(400, error.code, error.message)
+    except ClientDisconnect:
+        # Nobody reads this answer; what had arrived was dropped.
+        return error_response(400, "client_closed_request", "The request ended before its body was complete.")
+    except sqlite3.IntegrityError:
+        # What the request builds on was deleted between its check and its transaction.
+        return error_response(409, "conflict", "What this request refers to was changed meanwhile: try again.")
+    except (OSError, sqlite3.OperationalError) as error:
+        logger.exception("%s %s failed", operation.method, operation.path)
+        return _answer_storage_error(error)
+    except Exception:
+        logger.exception("%s %s failed", operation.method, operation.path)
+        return error_response(
+            500, "internal_error", f"The local runtime met an error of its own. Its log says more: {runtime.state.log}"
+        )
+
+
+def _authenticate(runtime: Runtime, request: Request) -> str:
+    """The dialect that the client's token was issued for."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise ApiError(
+            401, "authorization_rejected", "A bearer token is needed: exchange the API key at /identity/token for one."
+        )
+    try:
+        claims = runtime.tokens.check(token.strip(), "access")
+    except InvalidToken as error:
+        if error.expired:
+            raise ApiError(
+                401, "authentication_token_expired", "The token has expired: exchange the API key for a new one."
+            ) from None
+        raise ApiError(
+            401,
+            "authentication_token_not_valid",
+            "The token was not issued by this runtime: exchange the API key at /identity/token for one.",
+        ) from None
+    return str(claims.get("dialect", "cloud"))
+
+
+async def _read_body(request: Request) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            raise ApiError(
+                413, "request_too_large", f"The body may have at most {LARGEST_BODY} bytes: send a smaller one."
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _answer_storage_error(error: OSError | sqlite3.OperationalError) -> Response:
+    # 507 is not among the statuses that the SDK repeats.
+    text = str(error)
+    if getattr(error, "errno", None) in NO_SPACE or "full" in text:
+        return error_response(
+            507, "storage_full", "The disk of the runtime's state folder is full: make room and try again."
+        )
+    if getattr(error, "errno", None) in NOT_WRITABLE or "readonly" in text:
+        return error_response(
+            507, "storage_not_writable", "The runtime's state folder cannot be written: check its permissions."
+        )
+    return error_response(507, "storage_failed", "The runtime's state folder cannot be used; its log says more.")
+
+
+async def _answer_unrouted(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        message = "This operation is not offered by the local watsonx.ai runtime; IMPLEMENTED.md lists those that are."
+        return error_response(404, "not_found", message)
+    return error_response(error.status_code, "invalid_request", str(error.detail))
+
+
+def _wrong_method(request: Request, allowed: Iterable[str]) -> Response:
+    methods = ", ".join(sorted(allowed))
+    response = error_response(405, "method_not_allowed", f"{request.method} is not offered here; {methods} is.")
+    response.headers["Allow"] = methods
+    return response

@@ -1,0 +1,138 @@
+"""The command line: serve, env, status, stop, reset."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filelock import FileLock, Timeout
+
+from ..engine.models import DEFAULT_SOURCE
+from .endpoint import Endpoint, default_state, running_endpoint, stop_recorded
+from .job_folder import end_recorded_processes
+from .processes import stop_after
+from .sources import select_models
+from .state import State
+
+NOT_RUNNING = 3  # what status commands of services answer
+STOP_SECONDS = 60.0
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A local watsonx.ai runtime: prompt tuning through the official SDK, on this machine.",
+)
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="The state folder; by default one of the user's own.")
+]
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen on 127.0.0.1; 0 for a free port.")] = 0,
+    state: StateOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A base model: {DEFAULT_SOURCE}, tiny, a hub id or a folder. May be repeated."),
+    ] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="NAME=MODEL serves MODEL under NAME, too. May be repeated.")
+    ] = None,
+    until_exit_of: Annotated[
+        int | None,
+        typer.Option(metavar="PID", help="Stop when this process is gone, a notebook's kernel for instance."),
+    ] = None,
+) -> None:
+    """Run in the foreground until Ctrl-C."""
+    from ..engine import Engine
+    from .server import StateInUse, write_logs
+    from .server import serve as run_server
+
+    os.umask(0o077)  # whatever is written, only its owner reads it
+    folder = _state(state)
+    try:
+        selection = select_models(model or (), alias or ())
+        write_logs(folder)
+        if until_exit_of is not None:
+            stop_after(until_exit_of)
+        run_server(folder, Engine(selection.models, selection.aliases), port, on_started=_announce)
+    except (StateInUse, ValueError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
+
+
+@app.command()
+def env(state: StateOption = None) -> None:
+    """Print the running runtime's environment for a shell: eval "$(... env)"."""
+    endpoint = _running(state)
+    values = {
+        "WATSONX_URL": endpoint.url,
+        "WATSONX_APIKEY": endpoint.api_key,
+        "WATSONX_PROJECT_ID": endpoint.project_id,
+        "SSL_CERT_FILE": endpoint.ca_bundle,
+    }
+    typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
+
+
+@app.command()
+def status(state: StateOption = None) -> None:
+    """Say whether the runtime runs, and where."""
+    endpoint = _running(state)
+    typer.echo(f"Running at {endpoint.url}, process {endpoint.pid}, serving {', '.join(endpoint.models)}.")
+
+
+@app.command()
+def stop(state: StateOption = None) -> None:
+    """End the runtime; a training goes on at its next start."""
+    if not _stop(_state(state)):
+        typer.echo("The runtime was not running.")
+
+
+@app.command()
+def reset(state: StateOption = None) -> None:
+    """End the runtime and delete all it keeps: data, models, keys."""
+    folder = _state(state)
+    _stop(folder)
+    if not folder.root.is_dir():
+        return
+    try:
+        with FileLock(folder.lock, timeout=0):
+            end_recorded_processes(folder.jobs)
+            folder.clear()
+    except Timeout:
+        _fail(f"A runtime is starting on {folder.root}: try again.")
+    typer.echo(f"Cleared {folder.root}.")
+
+
+def _announce(endpoint: Endpoint) -> None:
+    typer.echo(f"Serving {', '.join(endpoint.models)} at {endpoint.url}")
+    typer.echo('Set up a shell for it with: eval "$(python -m prompt_tuning_helpers.runtime env)"')
+
+
+def _state(folder: Path | None) -> State:
+    return State((folder or default_state()).absolute())
+
+
+def _running(folder: Path | None) -> Endpoint:
+    state = _state(folder)
+    endpoint = running_endpoint(state.root)
+    if endpoint is None:
+        typer.echo(
+            f"No runtime runs on {state.root}. Start one with: python -m prompt_tuning_helpers.runtime serve", err=True
+        )
+        raise typer.Exit(NOT_RUNNING)
+    return endpoint
+
+
+def _stop(state: State) -> bool:
+    ended = stop_recorded(state.root, STOP_SECONDS)
+    if ended is False:
+        _fail(f"The runtime on {state.root} has not ended after {STOP_SECONDS:.0f} seconds: end its process by hand.")
+    return ended is not None
+
+
+def _fail(message: str) -> None:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

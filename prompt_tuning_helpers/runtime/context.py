@@ -1,0 +1,78 @@
+"""All that a running runtime consists of, for the route handlers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engine import Engine, ModelCard
+from .database import Database
+from .jobs import Jobs
+from .resources.assets import Assets
+from .resources.deployments import Deployments
+from .resources.models import Models
+from .resources.projects import Projects
+from .resources.trainings import Trainings
+from .state import Secrets, State, load_secrets
+from .tokens import Tokens
+
+DEFAULT_PROJECT = "Prompt tuning"
+
+
+@dataclass
+class Runtime:
+    """A runtime's parts.
+
+    Args:
+        url: where it listens; known once the port is.
+        cards: the base models, by id.
+    """
+
+    state: State
+    secrets: Secrets
+    tokens: Tokens
+    database: Database
+    projects: Projects
+    assets: Assets
+    trainings: Trainings
+    models: Models
+    deployments: Deployments
+    jobs: Jobs
+    engine: Engine
+    cards: dict[str, ModelCard]
+    url: str = ""
+
+    def close(self) -> None:
+        """End the running job gently and close what is open."""
+        self.jobs.stop()
+        self.engine.close()
+        self.database.close()
+
+
+def open_runtime(state: State, engine: Engine, command: Callable[[Path], list[str]]) -> Runtime:
+    """Open a state folder that this process has locked.
+
+    Args:
+        state: the folder; prepared if it is new.
+        engine: tunes and answers.
+        command: the command line of a tuning job's process.
+    """
+    state.prepare()
+    secrets = load_secrets(state)
+    database = Database(state.database)
+    trainings, models = Trainings(database), Models(database, state.models)
+    runtime = Runtime(
+        state=state,
+        secrets=secrets,
+        tokens=Tokens(secrets.signing_key),
+        database=database,
+        projects=Projects(database),
+        assets=Assets(database, state.blobs),
+        trainings=trainings,
+        models=models,
+        deployments=Deployments(database),
+        jobs=Jobs(trainings, models, state.jobs, command),
+        engine=engine,
+        cards={card.model_id: card for card in engine.list_base_models()},
+    )
+    runtime.projects.create(DEFAULT_PROJECT, "The project of the local runtime.", secrets.project_id)
+    return runtime

@@ -1,0 +1,101 @@
+"""Where a runtime is found: the file that a running one leaves in its state folder. Imports nothing heavy."""
+
+import http.client
+import json
+import ssl
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from .processes import end_process, is_alive, started_at
+
+HEALTH_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running runtime, and all that a client needs to use it.
+
+    Args:
+        url: where it listens; also the SDK's ``platform_url``, and with ``/identity/token`` its ``auth_url``.
+        api_key: the key to be exchanged for a token.
+        project_id: the project that is always there.
+        ca_bundle: file with the usual roots and the runtime's CA, for ``verify`` and ``SSL_CERT_FILE``.
+        pid: the server's process.
+        models: ids of the base models that it serves.
+    """
+
+    url: str
+    api_key: str = field(repr=False)
+    project_id: str
+    ca_bundle: str
+    pid: int
+    models: tuple[str, ...]
+
+
+def default_state() -> Path:
+    """The state folder of a runtime that was not told another."""
+    return platformdirs.user_data_path("prompt-tuning-helpers") / "runtime"
+
+
+def endpoint_text(endpoint: Endpoint) -> str:
+    """The endpoint file's content; the process's start time tells it from a later one with the same id."""
+    return json.dumps({**asdict(endpoint), "started": started_at(endpoint.pid)})
+
+
+def recorded_endpoint(state: Path) -> Endpoint | None:
+    """The endpoint in a state folder's file if its process lives, without asking the server."""
+    return (_read_record(state) or (None, 0.0))[0]
+
+
+def _read_record(state: Path) -> tuple[Endpoint, float] | None:
+    """The endpoint whose process lives, and when that started."""
+    try:
+        record = json.loads((state / "endpoint.json").read_text(encoding="utf-8"))
+        started = float(record.pop("started"))
+        endpoint = Endpoint(**{**record, "models": tuple(record["models"])})
+        return (endpoint, started) if is_alive(endpoint.pid, started) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def stop_recorded(state: Path, patience: float) -> bool | None:
+    """End the runtime of a state folder.
+
+    Returns:
+        Whether it has ended within so many seconds; ``None`` when none was running.
+    """
+    record = _read_record(state)
+    return None if record is None else end_process(record[0].pid, record[1], patience)
+
+
+def running_endpoint(state: Path | None = None) -> Endpoint | None:
+    """The runtime of a state folder, if it runs and answers.
+
+    Args:
+        state: the state folder; the default one when left out.
+
+    Returns:
+        The endpoint, or ``None`` when no runtime runs there.
+    """
+    endpoint = recorded_endpoint(state or default_state())
+    return endpoint if endpoint is not None and _is_healthy(endpoint) else None
+
+
+def _is_healthy(endpoint: Endpoint) -> bool:
+    address = urlsplit(endpoint.url)
+    # http.client, because it does not send loopback requests through a proxy from the environment.
+    try:
+        context = ssl.create_default_context(cafile=endpoint.ca_bundle)
+        connection = http.client.HTTPSConnection(
+            str(address.hostname), address.port, timeout=HEALTH_TIMEOUT, context=context
+        )
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException):
+        return False

@@ -1,0 +1,79 @@
+"""Writing files so that they are whole or absent, and on disk when the call returns."""
+
+import os
+import uuid
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner reads."""
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    folder.chmod(PRIVATE_FOLDER)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on disk, which a file's own fsync does not do."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Put on disk what was written to a file so far."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+class AtomicFile:
+    """A private file that appears under its name only once it is whole and on disk.
+
+    Args:
+        path: the file's final name; a half-written file lies beside it as ``.<random>.tmp``.
+
+    Used as a context manager: leaving it normally publishes the file, leaving it by an exception removes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> BinaryIO:
+        """Open the temporary file for writing."""
+        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        self._file = os.fdopen(descriptor, "wb")
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Publish the file, or remove what was written."""
+        assert self._file is not None
+        try:
+            if kind is None:
+                sync_file(self._file)
+            self._file.close()
+            if kind is None:
+                self._temporary.replace(self._path)
+                sync_folder(self._path.parent)
+        finally:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a whole private file atomically."""
+    with AtomicFile(path) as file:
+        file.write(content)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what an interrupted write left behind."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)

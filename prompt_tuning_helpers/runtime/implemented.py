@@ -1,0 +1,25 @@
+"""Writes IMPLEMENTED.md from the routes: ``python -m prompt_tuning_helpers.runtime.implemented > IMPLEMENTED.md``."""
+
+from .routes import MODULES
+
+HEAD = """# What the local watsonx.ai runtime implements
+
+Generated from the routes by `python -m prompt_tuning_helpers.runtime.implemented`; a test keeps it up to date.
+Operations that are not listed answer 404 in watsonx.ai's error shape.
+"""
+
+
+def describe_operations() -> str:
+    """The page's text: a table for each family of the REST API."""
+    parts = [HEAD]
+    for module in MODULES:
+        title = module.__name__.rsplit(".", 1)[-1].replace("_", " ").capitalize()
+        doc = (module.__doc__ or "").strip()
+        parts.append(f"\n## {title}\n\n{doc}\n\n| operation | what it does | differs |\n|---|---|---|\n")
+        for item in module.OPERATIONS:
+            parts.append(f"| `{item.method} {item.path}` | {item.summary} | {item.differs} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    print(describe_operations(), end="")

@@ -1,0 +1,91 @@
+"""A tuning job's folder: written by the runtime, then the engine's process reads it and leaves its results there."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .files import make_private_folder, sync_folder, write_file
+from .processes import end_process, kill_process, started_at
+
+TRAINING_DATA = "training_data.json"
+LOG = "job.log"
+SOFT_PROMPT = "soft_prompt"
+PROCESS = "process.json"
+
+
+def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
+    """Write a job's folder.
+
+    Args:
+        folder: where; its parent is there.
+        job: what ``job.json`` says, but for the data's path.
+        data: the training file; it is linked, so that deleting the asset does not pull it from under the job.
+    """
+    make_private_folder(folder)
+    copy = folder / TRAINING_DATA
+    try:
+        os.link(data, copy)
+    except OSError:
+        shutil.copyfile(data, copy)
+    write_file(folder / "job.json", json.dumps({**job, "data": str(copy)}).encode())
+    sync_folder(folder.parent)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The job's records so far, one per iteration, in order; a line that is being written is left out."""
+    records: dict[int, dict[str, Any]] = {}
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            records[int(record["iteration"])] = record
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [records[iteration] for iteration in sorted(records)]
+
+
+def read_failure(folder: Path) -> dict[str, str] | None:
+    """Why the job could not be done, if it said so."""
+    try:
+        failure = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
+        return {"code": str(failure["code"]), "message": str(failure["message"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def last_log_line(folder: Path) -> str:
+    """The last thing that the job's process said."""
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1].strip()[:300] if lines else ""
+
+
+def record_process(folder: Path, pid: int) -> None:
+    """Note which process works on the job, for a runtime that starts after this one was killed."""
+    try:
+        write_file(folder / PROCESS, json.dumps({"pid": pid, "started": started_at(pid)}).encode())
+    except (psutil.Error, OSError):
+        # The process is over already, or its folder was deleted: a note that is missing costs nothing but the time
+        # in which a second process waits for the job's lock.
+        return
+
+
+def end_recorded_processes(jobs: Path, patience: float = 20.0) -> None:
+    """End the processes that work on jobs for a runtime that is gone, gently at first."""
+    for note in jobs.glob(f"*/{PROCESS}"):
+        try:
+            record = json.loads(note.read_text(encoding="utf-8"))
+            pid, started = int(record["pid"]), float(record["started"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if not end_process(pid, started, patience):
+            kill_process(pid, started, patience)

@@ -1,0 +1,51 @@
+"""Projects: what everything else belongs to."""
+
+import uuid
+from dataclasses import dataclass
+
+from ..database import Database, now
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project of the runtime's one user."""
+
+    id: str
+    name: str
+    description: str
+    created_at: str
+
+
+class Projects:
+    """The projects of a runtime.
+
+    Args:
+        database: where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, name: str, description: str = "", project_id: str | None = None) -> Project:
+        """Make a project; with an id that exists, leave that one as it is."""
+        project = Project(project_id or str(uuid.uuid4()), name, description, now())
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO projects (id, name, description, created_at) VALUES (?, ?, ?, ?)",
+                (project.id, project.name, project.description, project.created_at),
+            )
+        return project
+
+    def get(self, project_id: str) -> Project | None:
+        """The project with this id, if any."""
+        row = self._database.row("SELECT * FROM projects WHERE id = ?", project_id)
+        return Project(**row) if row else None
+
+    def all(self) -> list[Project]:
+        """All projects, the newest last."""
+        return [Project(**row) for row in self._database.rows("SELECT * FROM projects ORDER BY created_at, id")]
+
+    def delete(self, project_id: str) -> None:
+        """Delete a project's record with those of all it owns."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM projects WHERE id = ?", (project_id,))

@@ -1,0 +1,35 @@
+"""The operations of the REST API, one module per resource family, named as in IBM's reference."""
+
+from ..operations import Operation
+from . import (
+    assets,
+    attachments,
+    chat,
+    deployments,
+    foundation_models,
+    health,
+    identity,
+    models,
+    not_offered,
+    projects,
+    text,
+    tokenization,
+    trainings,
+)
+
+MODULES = (
+    health,
+    identity,
+    projects,
+    assets,
+    attachments,
+    foundation_models,
+    trainings,
+    models,
+    deployments,
+    text,
+    chat,
+    tokenization,
+    not_offered,
+)
+OPERATIONS: list[Operation] = [operation for module in MODULES for operation in module.OPERATIONS]

@@ -1,0 +1,161 @@
+"""Assets, as the platform's asset service (CAMS) keeps them; tuned models and experiments are assets, too."""
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import ApiError, bad_request, not_found
+from ..fields import parse_object, read_integer, read_object, read_text, read_texts, required, show
+from ..operations import LONGEST_PAGE, Call, Operation, no_content
+from ..resources.assets import Asset, Attachment
+from ..resources.models import Model
+
+NAME_QUERY = "asset.name:"
+DUPLICATE_ACTIONS = ("IGNORE", "REJECT")
+
+
+def asset_document(asset: Asset, attachments: list[Attachment]) -> dict[str, Any]:
+    """An asset as clients see it; files still being uploaded are left out."""
+    complete = [attachment for attachment in attachments if attachment.complete]
+    return {
+        "href": f"/v2/assets/{asset.id}?project_id={asset.project_id}",
+        "metadata": {
+            "project_id": asset.project_id,
+            "asset_id": asset.id,
+            "name": asset.name,
+            "description": asset.description,
+            "tags": asset.tags,
+            "asset_type": asset.asset_type,
+            "asset_state": "available",
+            "asset_category": "USER",
+            "origin_country": "us",
+            "created": asset.created_at,
+            "created_at": asset.created_at,
+            "size": sum(attachment.size or 0 for attachment in complete),
+            "version": 2.0,
+            "usage": {"last_updated_at": asset.created_at, "last_accessed_at": asset.created_at},
+        },
+        "entity": {asset.asset_type: {"mime_type": asset.mime_type} if asset.mime_type else {}},
+        "attachments": [attachment_document(attachment) for attachment in complete],
+    }
+
+
+def attachment_document(attachment: Attachment) -> dict[str, Any]:
+    """A file of an asset as clients see it."""
+    return {
+        "id": attachment.id,
+        "version": 2,
+        "asset_type": "data_asset",
+        "name": attachment.name,
+        "mime": attachment.mime_type,
+        "size": attachment.size or 0,
+        "is_remote": False,
+        "is_managed": True,
+        "created_at": attachment.created_at,
+    }
+
+
+def model_asset_document(model: Model) -> dict[str, Any]:
+    """A tuned model as an asset."""
+    asset = Asset(model.id, model.project_id, model.name, model.description, "wml_model", "", [], model.created_at)
+    return asset_document(asset, [])
+
+
+def find_asset(call: Call, project_id: str) -> Asset:
+    """The asset that the path names."""
+    asset = call.runtime.assets.get(project_id, call.path("asset_id"))
+    if asset is None:
+        raise not_found("This project has no asset of this id: client.data_assets.list() shows those it has.")
+    return asset
+
+
+def create_asset(call: Call) -> Response:
+    """Record an asset; its file follows as an attachment."""
+    body = call.json()
+    metadata = required(read_object(body, "metadata"), "metadata")
+    entity = read_object(body, "entity") or {}
+    name = required(read_text(metadata, "name", "metadata.", 255), "metadata.name")
+    asset_type = required(read_text(metadata, "asset_type", "metadata.", 100), "metadata.asset_type")
+    if asset_type != "data_asset":
+        raise bad_request(f"metadata.asset_type must be data_asset; it is {show(asset_type)}.")
+    description = read_text(metadata, "description", "metadata.", 10_000) or ""
+    tags = read_texts(metadata, "tags", "metadata.")
+    data_asset = read_object(entity, "data_asset", "entity.") or {}
+    mime_type = read_text(data_asset, "mime_type", "entity.data_asset.", 255) or "application/octet-stream"
+    project_id = call.project_id()
+    action = call.query("duplicate_action") or "IGNORE"
+    if action not in DUPLICATE_ACTIONS:
+        raise bad_request(f"duplicate_action must be one of {', '.join(DUPLICATE_ACTIONS)}; it is {show(action)}.")
+    if action == "REJECT" and call.runtime.assets.page(project_id, asset_type, 1, name=name)[1]:
+        raise ApiError(409, "already_exists", f"A data asset named {show(name)} is there already: choose another name.")
+    asset = call.runtime.assets.create(project_id, name, asset_type, description, mime_type, tags)
+    return JSONResponse(asset_document(asset, []), status_code=201)
+
+
+def get_asset(call: Call) -> Response:
+    """One asset."""
+    project_id = call.project_id()
+    model = call.runtime.models.get(project_id, call.path("asset_id"))
+    if model is not None:
+        return JSONResponse(model_asset_document(model))
+    asset = find_asset(call, project_id)
+    return JSONResponse(asset_document(asset, call.runtime.assets.attachments(asset)))
+
+
+def search_assets(call: Call) -> Response:
+    """The assets of a type, all of them or those of one name."""
+    body = parse_object(call.body) if call.body.strip() else {}
+    query = read_text(body, "query") or "*:*"
+    limit = read_integer(body, "limit", 1, LONGEST_PAGE) or LONGEST_PAGE
+    bookmark = read_text(body, "bookmark", longest=10) or "0"
+    if not (bookmark.isascii() and bookmark.isdecimal()):
+        raise bad_request(f"bookmark must be the one that an earlier answer gave; it is {show(bookmark)}.")
+    if query == "*:*":
+        name = None
+    elif query.startswith(NAME_QUERY):
+        name = query.removeprefix(NAME_QUERY).strip().strip('"')
+    else:
+        raise bad_request(f"query must be *:* or {NAME_QUERY}<name>; it is {show(query)}.")
+    assets, total = call.runtime.assets.page(call.project_id(), call.path("asset_type"), limit, int(bookmark), name)
+    results = [asset_document(asset, call.runtime.assets.attachments(asset)) for asset in assets]
+    answer: dict[str, Any] = {"total_rows": total, "results": results}
+    if int(bookmark) + len(assets) < total and assets:
+        answer["next"] = {**body, "query": query, "limit": limit, "bookmark": str(int(bookmark) + len(assets))}
+    return JSONResponse(answer)
+
+
+def delete_asset(call: Call) -> Response:
+    """Delete an asset with its files, or a tuned model."""
+    project_id = call.project_id()
+    model = call.runtime.models.get(project_id, call.path("asset_id"))
+    if model is not None:
+        delete_tuned_model(call, model)
+    else:
+        call.runtime.assets.delete(find_asset(call, project_id))
+    return no_content()
+
+
+def delete_tuned_model(call: Call, model: Model) -> None:
+    """Delete a tuned model that is not deployed."""
+    if not call.runtime.models.delete(model):
+        raise ApiError(409, "model_is_deployed", "This model is deployed: delete its deployments first.")
+
+
+OPERATIONS = [
+    Operation(
+        "POST",
+        "/v2/assets",
+        create_asset,
+        "Create a data asset",
+        differs="duplicate_action knows IGNORE and REJECT",
+    ),
+    Operation("GET", "/v2/assets/{asset_id}", get_asset, "Get an asset"),
+    Operation("DELETE", "/v2/assets/{asset_id}", delete_asset, "Delete an asset or a tuned model"),
+    Operation(
+        "POST",
+        "/v2/asset_types/{asset_type}/search",
+        search_assets,
+        "Search assets",
+        differs="the query is *:* or asset.name:<name>",
+    ),
+]

@@ -1,0 +1,145 @@
+"""Attachments: the file of a data asset, uploaded and downloaded through a link that carries its own token."""
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from ..errors import ApiError, bad_request, not_found
+from ..fields import read_flag, read_text, required
+from ..files import AtomicFile, sync_file
+from ..operations import Call, Operation
+from ..resources.assets import Attachment
+from ..tokens import LINK_SECONDS, InvalidToken
+from .assets import attachment_document, find_asset
+
+LARGEST_UPLOAD = 256 * 2**20
+
+
+def create_attachment(call: Call) -> Response:
+    """Announce a file and get the link to upload it to."""
+    body = call.json()
+    if read_flag(body, "is_remote") or body.get("connection_id") is not None:
+        raise bad_request("Data behind a connection is not offered here: upload the file itself.")
+    if call.dialect == "cpd":
+        raise bad_request(
+            "Uploads in Cloud Pak for Data mode are not offered here: give Credentials a platform_url as well."
+        )
+    name = required(read_text(body, "name", longest=255), "name")
+    mime_type = read_text(body, "mime", longest=255) or "application/octet-stream"
+    attachment = call.runtime.assets.attach(find_asset(call, call.project_id()), name, mime_type)
+    document = {
+        **attachment_document(attachment),
+        "attachment_id": attachment.id,
+        "url1": _link(call, attachment, "upload"),
+    }
+    return JSONResponse(document, status_code=201)
+
+
+async def upload(call: Call) -> Response:
+    """Receive a file, straight to disk."""
+    attachment = await run_in_threadpool(_linked, call, "upload")
+    if attachment.complete:
+        raise ApiError(409, "attachment_complete", "This attachment is complete: create a new asset for a new file.")
+    path = call.runtime.assets.blob(attachment.id)
+    size = 0
+    announced = call.request.headers.get("Content-Length")
+    if announced is not None and announced.isdecimal() and int(announced) > LARGEST_UPLOAD:
+        raise _too_large()
+    with AtomicFile(path) as file:
+        async for part in call.request.stream():
+            size += len(part)
+            if size > LARGEST_UPLOAD:
+                raise _too_large()
+            await run_in_threadpool(file.write, part)
+        # Here rather than at the block's end, where it would hold up the event loop.
+        await run_in_threadpool(sync_file, file)
+    await run_in_threadpool(call.runtime.assets.record_upload, attachment.id, size)
+    return JSONResponse({"size": size}, status_code=201)
+
+
+def complete_attachment(call: Call) -> Response:
+    """Finish an upload; from here on the file is part of the asset."""
+    attachment = _named(call)
+    if attachment.size is None:
+        raise bad_request("Nothing was uploaded yet: PUT the file to the attachment's url1 first.")
+    if attachment.size == 0:
+        raise bad_request("The uploaded file is empty: upload one with content.")
+    call.runtime.assets.complete(attachment.id)
+    return JSONResponse(attachment_document(attachment))
+
+
+def get_attachment(call: Call) -> Response:
+    """A file's description, with the link to download it from."""
+    attachment = _named(call)
+    document: dict[str, Any] = attachment_document(attachment)
+    if attachment.size is not None:
+        document["url"] = _link(call, attachment, "download")
+    return JSONResponse(document)
+
+
+def download(call: Call) -> Response:
+    """A file's content."""
+    attachment = _linked(call, "download")
+    path = call.runtime.assets.blob(attachment.id)
+    if not path.is_file():
+        raise not_found("This attachment has no content: upload its file again.")
+    # Never the user's type: a browser must not take an upload for a page of this host.
+    return FileResponse(path, media_type="application/octet-stream")
+
+
+def _named(call: Call) -> Attachment:
+    asset = find_asset(call, call.project_id())
+    for attachment in call.runtime.assets.attachments(asset):
+        if attachment.id == call.path("attachment_id"):
+            return attachment
+    raise not_found("This asset has no attachment of this id.")
+
+
+def _link(call: Call, attachment: Attachment, purpose: str) -> str:
+    token, _ = call.runtime.tokens.issue(purpose, LINK_SECONDS, attachment=attachment.id)
+    return f"{call.runtime.url}/{purpose}/{token}"
+
+
+def _linked(call: Call, purpose: str) -> Attachment:
+    try:
+        claims = call.runtime.tokens.check(call.path("token"), purpose)
+    except InvalidToken as error:
+        reason = "has expired" if error.expired else "is not one of this runtime's"
+        raise ApiError(403, "link_not_valid", f"This {purpose} link {reason}: ask for the attachment again.") from None
+    attachment = call.runtime.assets.attachment(str(claims["attachment"]))
+    if attachment is None:
+        raise not_found("The attachment of this link was deleted.")
+    return attachment
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, "file_too_large", f"A file may have at most {LARGEST_UPLOAD} bytes: upload a smaller one.")
+
+
+OPERATIONS = [
+    Operation(
+        "POST",
+        "/v2/assets/{asset_id}/attachments",
+        create_attachment,
+        "Announce an asset's file",
+        differs="no connections; not in Cloud Pak for Data mode",
+    ),
+    Operation(
+        "POST",
+        "/v2/assets/{asset_id}/attachments/{attachment_id}/complete",
+        complete_attachment,
+        "Finish an upload",
+    ),
+    Operation("GET", "/v2/assets/{asset_id}/attachments/{attachment_id}", get_attachment, "Get a file's description"),
+    Operation(
+        "PUT",
+        "/upload/{token}",
+        upload,
+        "Upload a file",
+        public=True,
+        streams_body=True,
+        differs="a link to this host, where the hosted service links to object storage",
+    ),
+    Operation("GET", "/download/{token}", download, "Download a file", public=True, differs="as for uploads"),
+]

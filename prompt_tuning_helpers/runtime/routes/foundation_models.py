@@ -1,0 +1,127 @@
+"""Base models: what is served, and what it can do."""
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ...engine import ModelCard
+from ..errors import ApiError
+from ..fields import show
+from ..filters import matches
+from ..operations import Call, Operation
+
+# The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
+TASKS = {
+    "question_answering": "Question answering",
+    "summarization": "Summarization",
+    "retrieval_augmented_generation": "Retrieval Augmented Generation",
+    "classification": "Classification",
+    "generation": "Generation",
+    "code": "Code generation and conversion",
+    "extraction": "Extraction",
+}
+FUNCTIONS = ("prompt_tune_trainable", "prompt_tune_inferable", "text_generation", "text_chat")
+# Nothing here is ever withdrawn; the date is that of the first release.
+AVAILABLE_SINCE = "2026-01-01"
+
+
+def alias_notice(card: ModelCard) -> str:
+    """What a client that asks for an alias must be told."""
+    return f"On this local runtime, {card.name} answers under the name {card.model_id}; it is not that model."
+
+
+def warnings_for(card: ModelCard, messages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
+    warnings = [{"id": "unsupported_input", "message": message} for message in messages]
+    if card.is_alias:
+        warnings.insert(0, {"id": "another_model_answers", "message": alias_notice(card)})
+    return {"system": {"warnings": warnings}} if warnings else {}
+
+
+def model_spec(card: ModelCard) -> dict[str, Any]:
+    """A base model as clients see it."""
+    description = f"{alias_notice(card)} {card.description}" if card.is_alias else card.description
+    return {
+        "model_id": card.model_id,
+        "label": f"{card.model_id.rsplit('/', 1)[-1]} (here: {card.name})" if card.is_alias else card.name,
+        "provider": card.provider,
+        "source": card.provider,
+        "short_description": alias_notice(card) if card.is_alias else card.description,
+        "long_description": description,
+        "functions": [{"id": function} for function in FUNCTIONS],
+        "tasks": [{"id": task, "tags": ["function_prompt_tune_trainable"]} for task in TASKS],
+        "input_tier": "class_1",
+        "output_tier": "class_1",
+        "number_params": _short_number(card.parameters),
+        "min_shot_size": 1,
+        "model_limits": {
+            "max_sequence_length": card.max_sequence_length,
+            "max_output_tokens": card.max_sequence_length,
+        },
+        "training_parameters": _training_parameters(card),
+        "lifecycle": [{"id": "available", "start_date": AVAILABLE_SINCE}],
+    }
+
+
+def find_card(call: Call, model_id: str) -> ModelCard:
+    """The base model of this id."""
+    card = call.runtime.cards.get(model_id)
+    if card is None:
+        served = ", ".join(sorted(call.runtime.cards))
+        raise ApiError(
+            404,
+            "model_not_supported",
+            f"Model {show(model_id)} is not served here. Served: {served}. "
+            "Start the runtime with --model or --alias to serve another.",
+        )
+    return card
+
+
+def list_specs(call: Call) -> Response:
+    """The base models that pass the query's filters."""
+    specs = [model_spec(card) for card in call.runtime.cards.values()]
+    filters = call.query("filters")
+    wanted = call.query("model_id")
+    found = [spec for spec in specs if matches(spec, filters) and wanted in (None, spec["model_id"])]
+    limit, start = call.page()
+    return call.listing(found[start : start + limit], len(found))
+
+
+def list_tasks(_: Call) -> Response:
+    """The tasks that a prompt may be tuned for."""
+    tasks = [{"task_id": task, "label": label, "rank": rank} for rank, (task, label) in enumerate(TASKS.items(), 1)]
+    return JSONResponse(
+        {
+            "total_count": len(tasks),
+            "limit": 100,
+            "first": {"href": "/ml/v1/foundation_model_tasks"},
+            "resources": tasks,
+        }
+    )
+
+
+def _short_number(parameters: int | None) -> str:
+    if parameters is None:
+        return "unknown"
+    for size, letter in ((10**9, "b"), (10**6, "m"), (10**3, "k")):
+        if parameters >= size:
+            return f"{parameters / size:.3g}{letter}"
+    return str(parameters)
+
+
+def _training_parameters(card: ModelCard) -> dict[str, Any]:
+    defaults = card.defaults
+    names = ("num_virtual_tokens", "learning_rate", "num_epochs", "batch_size", "accumulate_steps")
+    parameters: dict[str, Any] = {name: {"default": getattr(defaults, name)} for name in names}
+    parameters["init_method"] = {"supported": ["random", "text"], "default": defaults.init_method}
+    parameters["init_text"] = {"default": defaults.init_text or ""}
+    for name in ("max_input_tokens", "max_output_tokens"):
+        parameters[name] = {"default": getattr(defaults, name), "min": 1, "max": card.max_sequence_length}
+    return parameters
+
+
+OPERATIONS = [
+    Operation("GET", "/ml/v1/foundation_model_specs", list_specs, "List base models"),
+    Operation("GET", "/ml/v1/foundation_model_tasks", list_tasks, "List tasks", public=True),
+    Operation("GET", "/ml/v1-beta/foundation_model_tasks", list_tasks, "The same, for older SDKs", public=True),
+]

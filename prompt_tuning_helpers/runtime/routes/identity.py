@@ -1,0 +1,90 @@
+"""Tokens for API keys: as IBM Cloud's IAM issues them, and as Cloud Pak for Data does."""
+
+import hmac
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import bad_request
+from ..fields import read_text
+from ..operations import Call, Operation
+from ..tokens import TOKEN_SECONDS
+
+GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
+CPD_VERSION = "5.2.0"
+
+
+def create_token(call: Call) -> Response:
+    """Exchange an API key for a token, as IAM does."""
+    try:
+        form = parse_qs(call.body.decode("utf-8", errors="replace"), max_num_fields=20)
+    except ValueError:
+        form = {}
+    grant_type, api_key = form.get("grant_type", [""])[0], form.get("apikey", [""])[0]
+    if grant_type != GRANT_TYPE:
+        return _refuse("BXNIM0109E", f"The form field grant_type must be {GRANT_TYPE}.")
+    if not _is_key(call, api_key):
+        return _refuse(
+            "BXNIM0415E",
+            "Provided API key could not be found. The key of the local runtime is printed by "
+            "`python -m prompt_tuning_helpers.runtime env`.",
+        )
+    token, expires_at = _issue(call, "cloud")
+    return JSONResponse(
+        {
+            "access_token": token,
+            "refresh_token": "not_supported",
+            "token_type": "Bearer",
+            "expires_in": TOKEN_SECONDS,
+            "expiration": expires_at,
+            "scope": "ibm openid",
+        }
+    )
+
+
+def authorize(call: Call) -> Response:
+    """Exchange a user's API key for a token, as Cloud Pak for Data does; any user name will do."""
+    body = call.json()
+    api_key = read_text(body, "api_key") or ""
+    if not _is_key(call, api_key):
+        raise bad_request(
+            "api_key is not this runtime's; `python -m prompt_tuning_helpers.runtime env` prints it.",
+            "invalid_credentials",
+        )
+    token, _ = _issue(call, "cpd")
+    return JSONResponse({"_messageCode_": "200", "message": "Success", "token": token})
+
+
+def get_cpd_version(_: Call) -> Response:
+    """The version of Cloud Pak for Data whose dialect is spoken."""
+    return JSONResponse({"version": CPD_VERSION})
+
+
+def _is_key(call: Call, api_key: str) -> bool:
+    return hmac.compare_digest(api_key.encode("utf-8", errors="replace"), call.runtime.secrets.api_key.encode())
+
+
+def _issue(call: Call, dialect: str) -> tuple[str, int]:
+    return call.runtime.tokens.issue("access", TOKEN_SECONDS, sub="local-user", iss=call.runtime.url, dialect=dialect)
+
+
+def _refuse(code: str, message: str) -> Response:
+    # 400, as IAM answers: the SDK would repeat a 401 three times.
+    body: dict[str, Any] = {"errorCode": code, "errorMessage": message, "context": {"url": "/identity/token"}}
+    return JSONResponse(body, status_code=400)
+
+
+OPERATIONS = [
+    Operation("POST", "/identity/token", create_token, "Exchange an API key for a token", public=True),
+    Operation("POST", "/", create_token, "The same, where older settings look for it", public=True),
+    Operation(
+        "POST",
+        "/icp4d-api/v1/authorize",
+        authorize,
+        "Exchange an API key for a token, in Cloud Pak for Data mode",
+        public=True,
+        differs="any user name will do; passwords are not accepted",
+    ),
+    Operation("GET", "/ml/wml_services/v2/version", get_cpd_version, "The Cloud Pak for Data version", public=True),
+]

@@ -1,0 +1,70 @@
+"""Tuned models."""
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import not_found
+from ..operations import Call, Operation, no_content
+from ..resources.models import Model
+from .assets import delete_tuned_model
+
+
+def model_document(model: Model) -> dict[str, Any]:
+    """A tuned model as clients see it."""
+    training: dict[str, Any] = {
+        "id": model.training_id,
+        "base_model": {"model_id": model.base_model_id},
+        "verbalizer": model.verbalizer,
+    }
+    if model.task_id is not None:
+        training["task_id"] = model.task_id
+    return {
+        "metadata": {
+            "id": model.id,
+            "name": model.name,
+            "description": model.description,
+            "project_id": model.project_id,
+            "created_at": model.created_at,
+            "modified_at": model.created_at,
+        },
+        "entity": {
+            "type": "prompt_tune_1.0",
+            "training": training,
+            "training_id": model.training_id,
+            "content_import_state": "completed",
+        },
+    }
+
+
+def find_model(call: Call, project_id: str, model_id: str) -> Model:
+    """The tuned model of this id."""
+    model = call.runtime.models.get(project_id, model_id)
+    if model is None:
+        raise not_found("This project has no model of this id: client.repository.list_models() shows those it has.")
+    return model
+
+
+def get_model(call: Call) -> Response:
+    """One tuned model."""
+    return JSONResponse(model_document(find_model(call, call.project_id(), call.path("model_id"))))
+
+
+def list_models(call: Call) -> Response:
+    """A project's tuned models, newest first."""
+    limit, start = call.page()
+    models, total = call.runtime.models.page(call.project_id(), limit, start)
+    return call.listing([model_document(model) for model in models], total)
+
+
+def delete_model(call: Call) -> Response:
+    """Delete a tuned model that is not deployed."""
+    delete_tuned_model(call, find_model(call, call.project_id(), call.path("model_id")))
+    return no_content()
+
+
+OPERATIONS = [
+    Operation("GET", "/ml/v4/models", list_models, "List tuned models"),
+    Operation("GET", "/ml/v4/models/{model_id}", get_model, "Get a tuned model"),
+    Operation("DELETE", "/ml/v4/models/{model_id}", delete_model, "Delete a tuned model"),
+]

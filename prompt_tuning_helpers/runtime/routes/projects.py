@@ -1,0 +1,90 @@
+"""Projects."""
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import bad_request, not_found
+from ..fields import read_text, required
+from ..operations import Call, Operation, no_content
+from ..removal import remove_project
+from ..resources.projects import Project
+
+# The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.
+STORAGE: dict[str, Any] = {
+    "type": "bmcos_object_storage",
+    "guid": "local",
+    "properties": {
+        "bucket_name": "local",
+        "bucket_region": "local",
+        "endpoint_url": "https://127.0.0.1",
+        "credentials": {
+            role: {"access_key_id": "local", "secret_access_key": "local", "api_key": "local", "service_id": "local"}
+            for role in ("admin", "editor", "viewer")
+        },
+    },
+}
+
+
+def project_document(project: Project) -> dict[str, Any]:
+    """A project as clients see it."""
+    return {
+        "metadata": {
+            "guid": project.id,
+            "url": f"/v2/projects/{project.id}",
+            "created_at": project.created_at,
+            "updated_at": project.created_at,
+        },
+        "entity": {
+            "name": project.name,
+            "description": project.description,
+            "generator": "local-watsonx-runtime",
+            "public": False,
+            "type": "wx",
+            "storage": STORAGE,
+        },
+    }
+
+
+def get_project(call: Call) -> Response:
+    """One project."""
+    project = call.runtime.projects.get(call.path("project_id"))
+    if project is None:
+        raise not_found(
+            f"This project is not there. The runtime's own is {call.runtime.secrets.project_id}.", "project_not_found"
+        )
+    return JSONResponse(project_document(project))
+
+
+def list_projects(call: Call) -> Response:
+    """All projects, or those of one name."""
+    name = call.query("name")
+    projects = [project for project in call.runtime.projects.all() if name in (None, project.name)]
+    return JSONResponse({"total_results": len(projects), "resources": [project_document(item) for item in projects]})
+
+
+def create_project(call: Call) -> Response:
+    """Make a project."""
+    body = call.json()
+    name = required(read_text(body, "name", longest=255), "name")
+    project = call.runtime.projects.create(name, read_text(body, "description", longest=5000) or "")
+    return JSONResponse({"location": f"/v2/projects/{project.id}"}, status_code=201)
+
+
+def delete_project(call: Call) -> Response:
+    """Delete a project with all it holds."""
+    project_id = call.path("project_id")
+    if call.runtime.projects.get(project_id) is None:
+        raise not_found("This project is not there.", "project_not_found")
+    if project_id == call.runtime.secrets.project_id:
+        raise bad_request("This is the runtime's own project: `reset` clears the whole runtime.")
+    remove_project(call.runtime, project_id)
+    return no_content()
+
+
+OPERATIONS = [
+    Operation("GET", "/v2/projects/{project_id}", get_project, "Get a project", differs="its storage is a stand-in"),
+    Operation("GET", "/v2/projects", list_projects, "List projects"),
+    Operation("POST", "/transactional/v2/projects", create_project, "Create a project", differs="storage is ignored"),
+    Operation("DELETE", "/transactional/v2/projects/{project_id}", delete_project, "Delete a project"),
+]

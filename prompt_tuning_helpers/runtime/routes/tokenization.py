@@ -1,0 +1,31 @@
+"""Tokenization."""
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import bad_request
+from ..fields import read_flag, read_object, read_text, required
+from ..operations import Call, Operation
+from .foundation_models import find_card, warnings_for
+from .text import LONGEST_INPUT
+
+
+def tokenize(call: Call) -> Response:
+    """The tokens of a text."""
+    body = call.json()
+    card = find_card(call, required(read_text(body, "model_id"), "model_id"))
+    call.project_id(body)
+    text = read_text(body, "input", longest=LONGEST_INPUT)
+    if text is None:
+        raise bad_request("input is missing: give it the text.")
+    parameters = read_object(body, "parameters") or {}
+    return_tokens = read_flag(parameters, "return_tokens", "parameters.")
+    tokens = call.runtime.engine.tokenize(card.model_id, text)
+    result: dict[str, Any] = {"token_count": len(tokens)}
+    if return_tokens:
+        result["tokens"] = tokens
+    return JSONResponse({"model_id": card.model_id, "result": result, **warnings_for(card)})
+
+
+OPERATIONS = [Operation("POST", "/ml/v1/text/tokenization", tokenize, "Tokenize a text")]

@@ -1,0 +1,189 @@
+"""Trainings: start one, see how far it is, cancel it."""
+
+import shutil
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from ..errors import bad_request, not_found
+from ..fields import show
+from ..job_folder import make_job_folder, read_metrics
+from ..operations import Call, Operation, no_content
+from ..removal import remove_training
+from ..resources.trainings import TERMINAL, Training
+from ..tuning_request import read_base_model, read_tuning_request
+from .foundation_models import TASKS, warnings_for
+
+TYPES = ("prompt_tuning",)
+STATES = ("pending", "running", *TERMINAL)
+EXPERIMENT = "wx_prompt_tune"
+
+
+def training_document(call: Call, training: Training) -> dict[str, Any]:
+    """A training as clients see it; its model's id is there from the moment it is completed."""
+    runtime = call.runtime
+    path = training.request["results_reference"]["path"]
+    entity: dict[str, Any] = {
+        "auto_update_model": True,
+        "description": training.description,
+        "name": training.name,
+        "project_id": training.project_id,
+        "prompt_tuning": training.request["prompt_tuning"],
+        "results_reference": {
+            "connection": {},
+            "type": training.request["results_reference"]["type"],
+            "location": {
+                "path": path,
+                "training": f"{path}/{training.id}",
+                "training_status": f"{path}/{training.id}/training-status.json",
+                "model_request_path": f"{path}/{training.id}/assets/{training.id}/resources/wml_model/request.json",
+                "assets_path": f"{path}/{training.id}/assets",
+            },
+        },
+        "status": _status(call, training, read_metrics(runtime.jobs.folder(training.id))),
+        "tags": training.tags,
+        "training_data_references": training.request["training_data_references"],
+    }
+    if training.state == "completed":
+        entity["model_id"] = training.model_id
+    return {
+        "metadata": {
+            "created_at": training.created_at,
+            "description": training.description,
+            "id": training.id,
+            "modified_at": training.modified_at,
+            "name": training.name,
+            "project_id": training.project_id,
+            "tags": training.tags,
+        },
+        "entity": entity,
+    }
+
+
+def _status(call: Call, training: Training, records: list[dict[str, Any]]) -> dict[str, Any]:
+    status: dict[str, Any] = {"state": training.state}
+    if training.state == "pending" and call.runtime.trainings.has_others_ahead(training):
+        status = {"state": "queued", "message": {"level": "info", "text": "Another training comes first."}}
+    if training.running_at is not None:
+        status["running_at"] = training.running_at
+    if training.completed_at is not None:
+        status["completed_at"] = training.completed_at
+    if training.failure is not None:
+        status["failure"] = {"trace": training.id, "errors": [training.failure]}
+        status["message"] = {"level": "error", "text": training.failure["message"]}
+    # Left out while there are none: the SDK's plot cannot take an empty list.
+    if records:
+        status["metrics"] = [_metric(record) for record in records]
+    return status
+
+
+def _metric(record: dict[str, Any]) -> dict[str, Any]:
+    inner = {name: record[name] for name in ("epoch", "loss", "progress") if name in record}
+    return {"timestamp": record.get("timestamp"), "iteration": record["iteration"], "ml_metrics": inner}
+
+
+def create_training(call: Call) -> Response:
+    """Check a training's settings and data, and put it into the queue."""
+    body, runtime = call.json(), call.runtime
+    project_id = call.project_id(body)
+    card = runtime.cards.get(read_base_model(body))
+    if card is None:
+        raise bad_request(
+            f"prompt_tuning.base_model.model_id {show(read_base_model(body))} cannot be tuned here. These can: "
+            f"{', '.join(sorted(runtime.cards))}.",
+            "model_not_supported",
+        )
+    wanted = read_tuning_request(body, card, list(TASKS))
+    data = _training_data(call, project_id, wanted.asset_id)
+    runtime.engine.check_training_data(card.model_id, data, wanted.settings)
+    training_id = str(uuid.uuid4())
+    tags = _tags(call, project_id, wanted.tags, wanted.name)
+    folder = runtime.jobs.folder(training_id)
+    job = {"model": card.source, "model_id": card.model_id, "settings": asdict(wanted.settings)}
+    try:
+        make_job_folder(folder, job, data)
+        training = runtime.trainings.create(training_id, project_id, wanted.name, wanted.description, tags, wanted.body)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    runtime.jobs.wake()
+    return JSONResponse({**training_document(call, training), **warnings_for(card)}, status_code=201)
+
+
+def _training_data(call: Call, project_id: str, asset_id: str) -> Path:
+    asset = call.runtime.assets.get(project_id, asset_id)
+    if asset is None:
+        raise bad_request(
+            f"This project has no data asset {show(asset_id)}: upload the training file and pass its id.",
+            "training_data_not_found",
+        )
+    complete = [item for item in call.runtime.assets.attachments(asset) if item.complete]
+    if not complete:
+        raise bad_request(f"The data asset {show(asset.name)} has no file: upload it again.", "training_data_not_found")
+    return call.runtime.assets.blob(complete[0].id)
+
+
+def _tags(call: Call, project_id: str, given: list[str], name: str) -> list[str]:
+    """The tags, of which the second names the experiment asset; trainings of one group share it."""
+    tags = ["prompt_tuning", *(tag for tag in given if tag != "prompt_tuning")]
+    experiments = [tag for tag in tags if tag.startswith(f"{EXPERIMENT}.")]
+    if not experiments:
+        experiments = [f"{EXPERIMENT}.{call.runtime.assets.create(project_id, name, EXPERIMENT).id}"]
+    return [tags[0], *experiments, *(tag for tag in tags[1:] if tag not in experiments)]
+
+
+def _find(call: Call) -> Training:
+    training = call.runtime.trainings.get(call.project_id(), call.path("training_id"))
+    if training is None:
+        raise not_found("This project has no training of this id: experiment.runs.list() shows those it has.")
+    return training
+
+
+def get_training(call: Call) -> Response:
+    """One training."""
+    return JSONResponse(training_document(call, _find(call)))
+
+
+def list_trainings(call: Call) -> Response:
+    """A project's trainings, newest first."""
+    kind, state = call.query("type"), call.query("state")
+    if state is not None and state not in STATES:
+        raise bad_request(f"The query's state must be one of {', '.join(STATES)}; it is {show(state)}.")
+    # The SDK joins several tags by commas, or repeats the parameter.
+    tags = [tag for text in call.request.query_params.getlist("tag_value") for tag in text.split(",") if tag]
+    limit, start = call.page()
+    trainings, total = call.runtime.trainings.page(call.project_id(), limit, start, state, tags)
+    if kind is not None and kind not in TYPES:
+        trainings, total = [], 0
+    return call.listing([training_document(call, training) for training in trainings], total)
+
+
+def delete_training(call: Call) -> Response:
+    """Cancel a training, or with ``hard_delete`` delete its record, too."""
+    training = _find(call)
+    if (call.query("hard_delete") or "false").lower() == "true":
+        remove_training(call.runtime, training.id)
+        return no_content()
+    if not call.runtime.trainings.cancel(training.id):
+        state = (call.runtime.trainings.find(training.id) or training).state
+        # The SDK looks for these words and takes the answer for a success.
+        raise bad_request(f"Job already completed with state {state}. Pass hard_delete=True to delete its record.")
+    call.runtime.jobs.end(training.id)
+    return no_content()
+
+
+OPERATIONS = [
+    Operation(
+        "POST",
+        "/ml/v4/trainings",
+        create_training,
+        "Start a prompt tuning",
+        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; the data is checked at once",
+    ),
+    Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
+    Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),
+    Operation("DELETE", "/ml/v4/trainings/{training_id}", delete_training, "Cancel or delete a training"),
+]

@@ -1,0 +1,166 @@
+"""Runs a runtime: one process, TLS on loopback, until it is told to end."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from ..engine import Engine, EngineError, tune_command
+from .app import create_app
+from .certificates import make_certificates
+from .context import Runtime, open_runtime
+from .endpoint import Endpoint, endpoint_text, recorded_endpoint
+from .files import make_private_folder, write_file
+from .removal import remove_orphans
+from .state import State
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+# The SDK's connections live for 5 s between its polls: one that the server closed first would make it repeat a POST.
+KEEP_ALIVE_SECONDS = 75
+LOG_BYTES, LOG_FILES = 5 * 2**20, 3
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class StateInUse(Exception):
+    """Another runtime uses the state folder; the message names it and says what to do."""
+
+
+class Server(uvicorn.Server):
+    """A server that says when it accepts connections.
+
+    Args:
+        config: uvicorn's.
+        on_started: called once.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def serve(
+    state: State,
+    engine: Engine,
+    port: int = 0,
+    command: Callable[[Path], list[str]] = tune_command,
+    on_started: Callable[[Endpoint], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        state: the state folder; made if it is not there.
+        engine: tunes and answers.
+        port: where to listen on 127.0.0.1; 0 for a free one.
+        command: the command line of a tuning job's process.
+        on_started: told the endpoint once the server accepts connections.
+
+    Raises:
+        StateInUse: when another runtime uses the folder.
+        OSError: when the port is taken or the folder cannot be used.
+    """
+    make_private_folder(state.root)
+    lock = FileLock(state.lock, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StateInUse(_describe_other(state)) from None
+    with lock:
+        state.endpoint.unlink(missing_ok=True)
+        # asyncio sets TCP_NODELAY only where the protocol is named; without it each call takes 40 ms longer.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, port))
+            runtime = open_runtime(state, engine, command)
+            runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
+            try:
+                remove_orphans(runtime)
+                _run(runtime, listener, on_started)
+            finally:
+                state.endpoint.unlink(missing_ok=True)
+                runtime.close()
+
+
+def write_logs(state: State) -> None:
+    """Send what the runtime and its server log to the state folder's log file."""
+    make_private_folder(state.root)
+    handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    for name in ("prompt_tuning_helpers", "uvicorn"):
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoint], None]) -> None:
+    certificates = make_certificates(runtime.state.certificates)
+    config = uvicorn.Config(
+        create_app(runtime),
+        ssl_certfile=certificates.server,
+        ssl_keyfile=certificates.server,
+        loop="asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=5,
+    )
+
+    def started() -> None:
+        endpoint = Endpoint(
+            url=runtime.url,
+            api_key=runtime.secrets.api_key,
+            project_id=runtime.secrets.project_id,
+            ca_bundle=str(certificates.ca_bundle),
+            pid=os.getpid(),
+            models=tuple(runtime.cards),
+        )
+        write_file(runtime.state.endpoint, endpoint_text(endpoint).encode())
+        runtime.jobs.start()
+        logger.info("Serving %s at %s", ", ".join(endpoint.models), endpoint.url)
+        # The first question need not wait for the model then; one that cannot be loaded is told to whoever asks.
+        threading.Thread(target=_warm_up, args=(runtime.engine,), name="warm-up", daemon=True).start()
+        on_started(endpoint)
+
+    _ignore_signals_after_shutdown()
+    Server(config, started).run(sockets=[listener])
+    logger.info("Stopped")
+
+
+def _warm_up(engine: Engine) -> None:
+    try:
+        engine.warm_up()
+    except EngineError as error:
+        logger.warning("%s", error.message)
+
+
+def _ignore_signals_after_shutdown() -> None:
+    # uvicorn raises the signal again once it has shut down, which by default would end the process before its clean-up.
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+    except ValueError:
+        return  # not in the main thread, where no signal arrives
+
+
+def _describe_other(state: State) -> str:
+    other = recorded_endpoint(state.root)
+    who = f"Another runtime (process {other.pid}, {other.url})" if other else "Another runtime"
+    return f"{who} uses {state.root}. Use that one, end it with `stop`, or name another folder with --state."

@@ -1,0 +1,55 @@
+"""Tokens: what an API key is exchanged for, and the capability in an upload or download link."""
+
+import secrets
+import time
+from typing import Any
+
+import jwt
+
+ALGORITHM = "HS256"
+TOKEN_SECONDS = 3600
+LINK_SECONDS = 3600
+
+
+class InvalidToken(Exception):
+    """A token that this runtime did not sign, or whose time is over.
+
+    Args:
+        expired: whether it was good once.
+    """
+
+    def __init__(self, expired: bool) -> None:
+        super().__init__("expired" if expired else "invalid")
+        self.expired = expired
+
+
+class Tokens:
+    """Signs and checks tokens with the runtime's key.
+
+    Args:
+        signing_key: from the state folder.
+    """
+
+    def __init__(self, signing_key: str) -> None:
+        self._key = signing_key
+
+    def issue(self, purpose: str, seconds: int, **claims: str) -> tuple[str, int]:
+        """A signed token and the time at which it ends."""
+        issued_at = int(time.time())
+        expires_at = issued_at + seconds
+        payload = {**claims, "aud": purpose, "iat": issued_at, "exp": expires_at, "jti": secrets.token_hex(8)}
+        return jwt.encode(payload, self._key, algorithm=ALGORITHM), expires_at
+
+    def check(self, token: str, purpose: str) -> dict[str, Any]:
+        """The claims of a token made for this purpose.
+
+        Raises:
+            InvalidToken: when it is not ours, not for this purpose, or too old.
+        """
+        try:
+            claims: dict[str, Any] = jwt.decode(token, self._key, algorithms=[ALGORITHM], audience=purpose)
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidToken(expired=True) from error
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise InvalidToken(expired=False) from error
+        return claims

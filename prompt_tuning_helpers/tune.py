@@ -1,0 +1,318 @@
+"""Tuning: settings that suit a base model, a run with its progress in view, and picking up a run again."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING, Any, cast
+
+from ._service import ProgressLine, is_passing, quiet_sdk, status_code
+from .words import say
+
+if TYPE_CHECKING:
+    from ibm_watsonx_ai import APIClient
+    from ibm_watsonx_ai.experiment import TuneExperiment
+    from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
+
+MOST_EPOCHS = 50  # the service's limit
+
+
+class NoTunableModelError(RuntimeError):
+    """The service offers no base model, or not the one that was asked for, for prompt tuning."""
+
+
+class TuningError(RuntimeError):
+    """A tuning run ended without a tuned model; the message gives the service's reason."""
+
+
+class ConnectionLostError(RuntimeError):
+    """The service could not be reached for too long. The run itself goes on and can be picked up again."""
+
+
+@dataclass(frozen=True)
+class PromptTuningSettings:
+    """Parameters of ``TuneExperiment.prompt_tuner`` that suit one base model.
+
+    Args:
+        accumulate_steps: batches per update of the soft prompt.
+        batch_size: rows per batch.
+        learning_rate: how far one update moves the soft prompt.
+        max_input_tokens: rows with a longer input are left out.
+        max_output_tokens: outputs are cut to this many tokens; a label and the end-of-text token make two.
+        num_epochs: passes over the training rows.
+        init_text: words that the soft prompt starts from.
+        verbalizer: the template around each input, in training and at inference.
+    """
+
+    accumulate_steps: int
+    batch_size: int
+    learning_rate: float
+    max_input_tokens: int
+    max_output_tokens: int
+    num_epochs: int
+    init_text: str
+    verbalizer: str
+
+
+INIT_TEXT = "Say whether the customer of the dog grooming salon is satisfied (1) or not satisfied (0)."
+
+_SMALL = PromptTuningSettings(
+    accumulate_steps=1,
+    batch_size=8,
+    learning_rate=0.01,
+    max_input_tokens=128,
+    max_output_tokens=2,
+    num_epochs=5,
+    init_text=INIT_TEXT,
+    verbalizer="{{input}}",
+)
+# The model of the tests: each byte is a token, and nothing is to be learnt.
+_TINY = replace(_SMALL, max_input_tokens=512, num_epochs=2)
+_LARGE = replace(_SMALL, accumulate_steps=16, learning_rate=0.001, num_epochs=12)
+
+# Which settings suit which base model: the first pattern found in its id counts, and the rows they were measured on.
+# A learning rate that moves a small model is far too high for a large one, and the other way round.
+SETTINGS: tuple[tuple[str, PromptTuningSettings, int], ...] = (
+    (r"smollm", _SMALL, 200),
+    (r"local/tiny", _TINY, 200),
+    (r"granite", _LARGE, 350),
+    (r"", _LARGE, 350),
+)
+
+
+def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
+    """Choose a base model among those that the service can prompt-tune now.
+
+    Args:
+        client: of the SDK, with its project set.
+        preferred: id of the model wanted; when left out, the first model whose settings are known is taken.
+
+    Returns:
+        The model's id.
+
+    Raises:
+        NoTunableModelError: if there is none, or not the preferred one.
+        WMLClientError: if the service does not answer the question.
+    """
+    answer = client.foundation_models.get_model_specs_with_prompt_tuning_support()
+    offered: list[str] = [spec["model_id"] for spec in (answer or {}).get("resources", [])]
+    if not offered:
+        raise NoTunableModelError(
+            "This service offers no base model for prompt tuning. IBM has deprecated prompt tuning and announced the "
+            "end of tuning on the hosted service for 10 September 2026. To follow the lesson all the same, unset "
+            "WATSONX_APIKEY and restart the kernel: it then runs on your own computer."
+        )
+    if preferred is None:
+        return min(offered, key=_rank)
+    if preferred not in offered:
+        raise NoTunableModelError(
+            f"The service cannot prompt-tune {preferred!r} now. Choose one of: {', '.join(offered)}"
+        )
+    return preferred
+
+
+def _rank(base_model: str) -> int:
+    """Give the place of a model's pattern in the table of settings."""
+    return next(place for place, (pattern, *_) in enumerate(SETTINGS) if re.search(pattern, base_model, re.IGNORECASE))
+
+
+def settings_for(base_model: str, rows: int) -> PromptTuningSettings:
+    """Look up the settings for a base model.
+
+    Args:
+        base_model: its id.
+        rows: number of training rows. Fewer rows than the settings were measured on are passed over more often, so
+            that the soft prompt is updated about as many times.
+
+    Returns:
+        The settings; those of a large model if the base model is not known.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    if rows < 1:
+        raise ValueError("There are no training rows.")
+    _, settings, measured = SETTINGS[_rank(base_model)]
+    return replace(settings, num_epochs=min(MOST_EPOCHS, max(1, ceil(settings.num_epochs * max(1.0, measured / rows)))))
+
+
+def watch(
+    run: "PromptTuner | tuple[APIClient, str]",
+    *,
+    every: float = 2.0,
+    patience: float = 300.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Show how a tuning run goes on, until it ends: epoch, loss and time left.
+
+    Args:
+        run: the tuner whose ``run(..., background_mode=True)`` was called, or a client and the run's id.
+        every: seconds between two looks.
+        patience: seconds without any answer from the service after which watching ends.
+        pause: what waits; for tests.
+
+    Returns:
+        The details of the completed run, as the SDK gives them.
+
+    Raises:
+        TuningError: if the run failed or was cancelled, with the service's reason.
+        ConnectionLostError: if the service could not be reached for longer than ``patience``.
+        ValueError: if the tuner has not been run.
+    """
+    client, training_id = _client_and_id(run)
+    line = ProgressLine()
+    meter = _Meter()
+    heard = time.monotonic()
+    try:
+        while True:
+            try:
+                with quiet_sdk():
+                    details: dict[str, Any] = client.training.get_details(training_id)
+            except Exception as problem:
+                if not is_passing(problem):
+                    raise
+                if time.monotonic() - heard > patience:
+                    raise ConnectionLostError(
+                        f"The service has not answered for {patience:.0f} seconds. The run goes on without us; pick it "
+                        f"up again with: watch(resume(experiment, {training_id!r}))"
+                    ) from problem
+                line.show(say("Connection lost, trying again ..."))
+                pause(every)
+                continue
+            heard = time.monotonic()
+            status = details["entity"]["status"]
+            state = status["state"]
+            if state == "completed":
+                break
+            if state in ("failed", "error", "canceled"):
+                raise TuningError(f"The tuning run {training_id} ended as {state!r}. {_reason(status)}".rstrip())
+            line.show(meter.text(details))
+            pause(every)
+    finally:
+        line.clear()
+    print(_summary(details))
+    return details
+
+
+def _client_and_id(run: "PromptTuner | tuple[APIClient, str]") -> tuple["APIClient", str]:
+    """Take a tuner apart."""
+    if isinstance(run, tuple):
+        return run
+    if run.id is None:
+        raise ValueError("This tuner has not been run yet: call its run(..., background_mode=True) first.")
+    return run._client, run.id
+
+
+class _Meter:
+    """Turns the details of a run into one line of progress."""
+
+    def __init__(self) -> None:
+        self._started: tuple[float, float] | None = None
+
+    def text(self, details: dict[str, Any], now: float | None = None) -> str:
+        """Make the line.
+
+        Args:
+            details: of the run.
+            now: seconds on any steady clock; for tests.
+        """
+        from tqdm import tqdm
+
+        epoch, loss, done = progress_of(details)
+        if done is None:
+            return say("Waiting: the run is {state} ...", state=details["entity"]["status"]["state"])
+        now = time.monotonic() if now is None else now
+        if self._started is None:
+            self._started = (now, done)
+        since, first = self._started
+        epochs = details["entity"].get("prompt_tuning", {}).get("num_epochs")
+        return str(
+            tqdm.format_meter(
+                n=done * 100,
+                total=100,
+                elapsed=now - since,
+                initial=first * 100,
+                ncols=100,
+                prefix=say("Epoch {epoch} of {epochs}, loss {loss:.3f}", epoch=epoch, epochs=epochs or "?", loss=loss),
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| " + say("{{remaining}} left"),
+            )
+        )
+
+
+def progress_of(details: dict[str, Any]) -> tuple[int, float, float | None]:
+    """Read the progress out of a run's details.
+
+    Args:
+        details: as the SDK gives them, with or without metrics.
+
+    Returns:
+        Current epoch, counted from 1; latest loss; the part of the run that is done, ``None`` before the first
+        metric. A service that does not report the part is taken at its epochs.
+    """
+    entity = details["entity"]
+    metrics = entity["status"].get("metrics") or []
+    if not metrics:
+        return 1, float("nan"), None
+    latest = metrics[-1].get("ml_metrics") or metrics[-1].get("data") or {}
+    epoch = int(latest.get("epoch", 0)) + 1
+    loss = float(latest.get("loss", latest.get("value", float("nan"))))
+    epochs = entity.get("prompt_tuning", {}).get("num_epochs") or epoch
+    done = float(latest.get("progress", (epoch - 1) / epochs))
+    return epoch, loss, min(1.0, max(0.0, done))
+
+
+def _summary(details: dict[str, Any]) -> str:
+    """Say in one line how a run ended."""
+    metrics = details["entity"]["status"].get("metrics") or []
+    losses = [float(m["ml_metrics"]["loss"]) for m in metrics if "loss" in (m.get("ml_metrics") or {})]
+    losses = losses or [float(m["data"]["value"]) for m in metrics if "value" in (m.get("data") or {})]
+    epochs = details["entity"].get("prompt_tuning", {}).get("num_epochs")
+    if not losses:
+        return say("The tuning run is completed.")
+    return say(
+        "The tuning run is completed: {epochs} epochs, loss {first:.3f} at the start and {last:.3f} at the end.",
+        epochs=epochs,
+        first=losses[0],
+        last=losses[-1],
+    )
+
+
+def _reason(status: dict[str, Any]) -> str:
+    """Find the reason that the service gives for a failure."""
+    errors = (status.get("failure") or {}).get("errors") or []
+    said = [str(error.get("message")) for error in errors if error.get("message")]
+    message = status.get("message") or {}
+    text = message.get("text") if isinstance(message, dict) else message
+    return " ".join(said) or str(text or "")
+
+
+def resume(where: "TuneExperiment | APIClient", training_id: str) -> "PromptTuner":
+    """Get the tuner of a run that was started earlier, perhaps by another program.
+
+    Args:
+        where: an experiment, or a client with its project set.
+        training_id: the run's id: ``prompt_tuner.id``, or a line of ``experiment.runs.list()``.
+
+    Returns:
+        A tuner to hand to ``watch``, and to use like the one that started the run.
+
+    Raises:
+        ValueError: if the service has no such run.
+        WMLClientError: if the service cannot be asked.
+    """
+    runs: Any = getattr(where, "runs", None)
+    try:
+        with quiet_sdk():
+            if runs is None:
+                from ibm_watsonx_ai.experiment.fm_tune import TuneRuns
+
+                runs = TuneRuns(client=cast("APIClient", where))
+            tuner: PromptTuner = runs.get_tuner(training_id)
+    except Exception as problem:
+        if status_code(problem) != 404:
+            raise
+        raise ValueError(
+            f"The project has no tuning run {training_id!r}. List those it has with: experiment.runs.list()"
+        ) from None
+    return tuner

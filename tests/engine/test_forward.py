@@ -1,0 +1,81 @@
+"""Both paths compute what the plain forward computes: loss, gradient and next-token logits."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
+from prompt_tuning_helpers.engine.general import GeneralForward
+from prompt_tuning_helpers.engine.llama import LlamaForward
+
+from .conftest import make_network, plain_logits
+
+PATHS = [
+    ("llama", LlamaForward),
+    ("granite", LlamaForward),
+    ("llama", GeneralForward),
+    ("granite", GeneralForward),
+    ("gpt2", GeneralForward),
+    ("qwen2", GeneralForward),
+]
+CASES = {(kind, path): (network := make_network(kind), path(network)) for kind, path in PATHS}
+
+token = st.integers(0, 96)
+row = st.tuples(st.lists(token, min_size=1, max_size=40), st.lists(token, min_size=1, max_size=3))
+
+
+def _loss_and_gradient(logits: Tensor, labels: Tensor, prefix: Tensor) -> tuple[Tensor, Tensor]:
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    return loss, torch.autograd.grad(loss, prefix)[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{kind}-{path.__name__}" for kind, path in CASES])
+@settings(max_examples=15, deadline=None)
+@given(rows=st.lists(row, min_size=1, max_size=5), virtual_tokens=st.integers(1, 100))
+def test_loss_and_gradient_are_those_of_the_plain_forward(
+    case: tuple[str, type[CausalModel]], rows: list[tuple[list[int], list[int]]], virtual_tokens: int
+) -> None:
+    network, model = CASES[case]
+    prefix = torch.randn(virtual_tokens, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    packed = pack(rows)
+    loss, gradient = _loss_and_gradient(model.label_logits(prefix, packed), packed.labels, prefix)
+    expected_loss, expected_gradient = _loss_and_gradient(plain_logits(network, prefix, rows), packed.labels, prefix)
+    assert abs(loss - expected_loss) <= 1e-4 * abs(expected_loss)
+    # A loss near zero has a gradient of rounding errors, so the norm's floor is the float's.
+    assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm() + 1e-6
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{kind}-{path.__name__}" for kind, path in CASES])
+def test_sequences_extended_together_are_as_each_on_its_own(case: tuple[str, type[CausalModel]]) -> None:
+    network, model = CASES[case]
+    rows = [([3], [4, 5, 6]), ([7, 8, 9, 10, 11], [12, 13, 14]), (list(range(20, 90)), [1, 2, 3])]
+    prefix = torch.randn(9, 32)
+    expected = plain_logits(network, prefix, rows).view(len(rows), 3, -1)
+    pasts = [model.new_past() for _ in rows]
+    steps = [[torch.cat([prefix, model.embed(torch.tensor(inputs))]) for inputs, _ in rows]]
+    steps += [[model.embed(torch.tensor([outputs[i]])) for _, outputs in rows] for i in range(2)]
+    for step, inputs in enumerate(steps):
+        torch.testing.assert_close(model.extend(pasts, inputs), expected[:, step], rtol=1e-4, atol=1e-4)
+
+
+def test_a_copied_past_goes_on_on_its_own() -> None:
+    _, model = CASES["llama", LlamaForward]
+    first, whole = model.new_past(), model.new_past()
+    model.extend([first], [model.embed(torch.tensor([1, 2, 3, 4]))])
+    second = first.copy(2)
+    model.extend([first], [model.embed(torch.tensor([5]))])
+    logits = model.extend([second], [model.embed(torch.tensor([8, 9]))])
+    torch.testing.assert_close(logits, model.extend([whole], [model.embed(torch.tensor([1, 2, 8, 9]))]))
+    assert (first.length, second.length) == (5, 4)
+
+
+def test_a_model_without_a_past_is_refused() -> None:
+    from transformers import XLMConfig, XLMWithLMHeadModel
+
+    from prompt_tuning_helpers.engine import EngineError
+
+    network = XLMWithLMHeadModel(XLMConfig(vocab_size=50, emb_dim=16, n_layers=1, n_heads=2))
+    with pytest.raises(EngineError, match="past_key_values"):
+        GeneralForward(network)

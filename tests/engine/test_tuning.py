@@ -1,0 +1,222 @@
+"""Tuning gives the same soft prompt however it is divided up: batches, interruptions, processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine.job import Job, run_job
+from prompt_tuning_helpers.engine.models import LoadedModel
+from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
+from prompt_tuning_helpers.engine.soft_prompt import initialise, load
+from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
+
+from .conftest import plain_logits
+
+
+@pytest.fixture
+def data(tiny: LoadedModel, training_file: Path, settings: TuningSettings) -> EncodedRows:
+    return encode_rows(read_rows(training_file), tiny.tokenizer, settings)
+
+
+@pytest.fixture
+def start(tiny: LoadedModel, settings: TuningSettings) -> Tensor:
+    return initialise(tiny.model, models.fetch("tiny"), settings)
+
+
+def test_the_loss_falls_and_only_the_soft_prompt_changes(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings
+) -> None:
+    weights = tiny.model.embedding.clone()
+    seen: list[Progress] = []
+    tuned = tune(tiny.model, start, data, replace(settings, num_epochs=20), report=seen.append)
+    assert [progress.update for progress in seen] == list(range(1, 61))
+    assert [progress.epoch for progress in seen] == [epoch for epoch in range(20) for _ in range(3)]
+    assert sum(p.loss for p in seen[-3:]) < 0.5 * sum(p.loss for p in seen[:3])
+    assert tuned.shape == start.shape
+    assert not torch.equal(tuned, start)
+    assert torch.equal(tiny.model.embedding, weights)
+
+
+def test_the_reported_loss_is_the_plain_forwards(
+    tiny: LoadedModel, tiny_network: torch.nn.Module, data: EncodedRows, start: Tensor, settings: TuningSettings
+) -> None:
+    seen: list[Progress] = []
+    tune(tiny.model, start, data, replace(settings, batch_size=10, num_epochs=1), report=seen.append)
+    rows = [(data.shared + inputs, outputs) for inputs, outputs in data.rows]
+    labels = torch.tensor([token for _, outputs in rows for token in outputs])
+    expected = torch.nn.functional.cross_entropy(plain_logits(tiny_network, start, rows), labels)
+    assert seen[0].loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings
+) -> None:
+    first, again = (tune(tiny.model, start, data, settings) for _ in range(2))
+    other = tune(tiny.model, start, data, replace(settings, seed=4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_accumulated_batches_are_one_large_batch(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tune(tiny.model, start, data, replace(settings, batch_size=8))
+    monkeypatch.setattr("prompt_tuning_helpers.engine.tune.MAX_PACKED_TOKENS", 20)  # many chunks
+    accumulated = tune(tiny.model, start, data, replace(settings, batch_size=2, accumulate_steps=4))
+    torch.testing.assert_close(accumulated, large, rtol=1e-3, atol=1e-4)
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    whole = tune(tiny.model, start, data, settings)
+    updates: list[int] = []
+    for _ in range(8):  # stopped after every update
+        try:
+            tuned = tune(
+                tiny.model,
+                start,
+                data,
+                settings,
+                checkpoint,
+                lambda p: updates.append(p.update),
+                should_stop=lambda: True,
+            )
+        except TuningStopped:
+            continue
+    tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: updates.append(p.update))
+    assert updates == list(range(1, 10))
+    assert torch.equal(tuned, whole)
+
+
+@pytest.mark.parametrize(("virtual_tokens", "method"), [(3, "text"), (40, "text"), (7, "random")])
+def test_initialisation(tiny: LoadedModel, settings: TuningSettings, virtual_tokens: int, method: str) -> None:
+    settings = replace(settings, num_virtual_tokens=virtual_tokens, init_method=method)
+    prompt = initialise(tiny.model, models.fetch("tiny"), settings)
+    assert prompt.shape == (virtual_tokens, 16)
+    if method == "text":  # trimmed, or repeated to length
+        tokens = encode_inputs([str(settings.init_text)], tiny.tokenizer)[0]
+        expected = tiny.model.embed(torch.tensor([tokens[i % len(tokens)] for i in range(virtual_tokens)]))
+        assert torch.equal(prompt, expected)
+    else:
+        assert torch.equal(prompt, initialise(tiny.model, models.fetch("tiny"), settings))
+
+
+@pytest.fixture
+def job(tmp_path: Path, training_file: Path, settings: TuningSettings) -> Path:
+    folder = tmp_path / "job"
+    Job("tiny", "local/tiny-random-llama", training_file, settings).write(folder)
+    return folder
+
+
+def test_plain_peft_gives_the_same_answers(
+    job: Path, tiny: LoadedModel, tiny_network: torch.nn.Module, settings: TuningSettings
+) -> None:
+    assert run_job(job) == 0
+    adapter = job / "soft_prompt"
+    peft_model = PeftModel.from_pretrained(tiny_network, str(adapter)).eval()
+    tuned = load(adapter)
+    assert tuned.verbalizer == settings.verbalizer
+    for text in ("review good 1:", "something else"):
+        tokens = torch.tensor(encode_inputs([wrap(tuned.verbalizer, text)], tiny.tokenizer))
+        theirs = peft_model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0, -1]
+        inputs = torch.cat([tuned.embeddings, tiny.model.embed(tokens[0])])
+        ours = tiny.model.extend([tiny.model.new_past()], [inputs])[0]
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_metrics_have_two_records_an_epoch_at_least(job: Path, training_file: Path, settings: TuningSettings) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, batch_size=100)).write(job)
+    assert run_job(job) == 0
+    records = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [0, 0, 1, 1, 2, 2]
+    assert records[-1]["progress"] == 1
+    assert [r["timestamp"] for r in records] == sorted(r["timestamp"] for r in records)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_input_tokens": 2}, "No row is left"),
+        ({"verbalizer": "nothing"}, "no {{input}} field"),
+        ({"num_virtual_tokens": 2040}, "attends to at most 2048"),
+        ({"learning_rate": 1e38}, "Lower learning_rate"),
+    ],
+)
+def test_a_job_that_cannot_be_done_says_why(
+    job: Path, training_file: Path, settings: TuningSettings, change: dict[str, object], message: str
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, **change)).write(job)  # type: ignore[arg-type]
+    assert run_job(job) == 1
+    assert message in json.loads((job / "failure.json").read_text())["message"]
+    assert not (job / "soft_prompt").exists()
+
+
+def _run(job: Path, *launcher: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, *launcher, "-m", "prompt_tuning_helpers.engine", "tune", str(job)]
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings) -> None:
+    Job("tiny", "tiny", training_file, settings).write(tmp_path / "two")
+    launcher = (
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        "0",
+    )
+    assert run_job(job) == 0
+    assert _run(tmp_path / "two", *launcher).wait(timeout=120) == 0
+    one, two = (load_file(folder / "soft_prompt" / "adapter_model.safetensors") for folder in (job, tmp_path / "two"))
+    torch.testing.assert_close(one["prompt_embeddings"], two["prompt_embeddings"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_goes_on_after_its_process_was_ended(
+    tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings, end: signal.Signals
+) -> None:
+    settings = replace(settings, num_epochs=300)
+    for folder in (job, tmp_path / "undisturbed"):
+        Job("tiny", "tiny", training_file, settings).write(folder)
+    assert _run(tmp_path / "undisturbed").wait(timeout=120) == 0
+    process = _run(job)
+    _wait_for(lambda: _lines(job / "metrics.jsonl") > 20, process)
+    process.send_signal(end)
+    assert process.wait(timeout=60) != 0
+    assert not (job / "soft_prompt").exists()
+    assert _run(job).wait(timeout=120) == 0
+    weights = [folder / "soft_prompt" / "adapter_model.safetensors" for folder in (job, tmp_path / "undisturbed")]
+    assert torch.equal(*(load_file(path)["prompt_embeddings"] for path in weights))
+    losses = [
+        [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (job, tmp_path / "undisturbed")
+    ]
+    assert losses[0] == losses[1]
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.01)

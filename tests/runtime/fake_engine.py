@@ -1,0 +1,102 @@
+"""A stand-in for the engine: the same interface, no tensors, answers at once; its tuning job is fake_job.py."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning_helpers.engine import (
+    Engine,
+    EngineError,
+    Generation,
+    GenerationRequest,
+    ModelCard,
+    TrainingDataError,
+    TuningSettings,
+)
+
+DEFAULTS = TuningSettings(
+    num_virtual_tokens=10,
+    init_method="text",
+    init_text="Classify",
+    learning_rate=0.01,
+    num_epochs=2,
+    batch_size=4,
+    accumulate_steps=1,
+    max_input_tokens=64,
+    max_output_tokens=4,
+    verbalizer="Input: {{input}} Output:",
+)
+
+
+class FakeEngine(Engine):
+    """Answers with the prompt's last word; a prompt-tuned one with the name of its soft prompt, too."""
+
+    def __init__(self, models: Mapping[str, str], aliases: frozenset[str] = frozenset()) -> None:
+        self._served = dict(models)
+        self._other_names = aliases
+
+    def list_base_models(self) -> list[ModelCard]:
+        return [
+            ModelCard(
+                name="A fake",
+                source=source,
+                model_id=name,
+                provider="local",
+                description="Answers at once.",
+                parameters=1234,
+                max_sequence_length=512,
+                defaults=DEFAULTS,
+                is_alias=name in self._other_names,
+            )
+            for name, source in self._served.items()
+        ]
+
+    def warm_up(self) -> None:
+        """There is nothing to load."""
+
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
+        try:
+            rows = json.loads(data.read_bytes())
+        except ValueError:
+            raise TrainingDataError("The training file is not JSON.") from None
+        for number, row in enumerate(rows, 1):
+            if "input" not in row or "output" not in row:
+                raise TrainingDataError(f"Row {number} has no input and output: give it both.")
+
+    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
+        if "refuse" in request.prompt:
+            raise EngineError("The prompt is too long: shorten it.")
+        future: Future[Generation] = Future()
+
+        def work() -> None:
+            if "break" in request.prompt:
+                future.set_exception(RuntimeError("broken on purpose"))
+                return
+            words = request.prompt.split()[-1:] + ([request.soft_prompt.name] if request.soft_prompt else [])
+            text = " ".join(words)
+            if on_text is not None:
+                for letter in text:
+                    on_text(letter)
+            if future.set_running_or_notify_cancel():
+                future.set_result(Generation(text, len(request.prompt.split()), len(words), "eos_token"))
+
+        threading.Thread(target=work).start()
+        return future
+
+    def tokenize(self, model_id: str, text: str) -> list[str]:
+        return text.split()
+
+    def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
+        return " ".join(f"{message['role']}: {message['content']}" for message in messages)
+
+    def close(self) -> None:
+        pass
+
+
+def fake_tune_command(folder: Path) -> list[str]:
+    """The command line of a job that tunes nothing."""
+    return [sys.executable, str(Path(__file__).with_name("fake_job.py")), str(folder)]

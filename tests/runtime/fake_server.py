@@ -1,0 +1,15 @@
+"""Serves a fake engine in a process of its own: the state folder is the first argument, the port the second."""
+
+import sys
+from pathlib import Path
+
+from prompt_tuning_helpers.runtime.server import serve, write_logs
+from prompt_tuning_helpers.runtime.state import State
+from tests.runtime.fake_engine import FakeEngine, fake_tune_command
+
+if __name__ == "__main__":
+    state = State(Path(sys.argv[1]))
+    write_logs(state)
+    models = {"local/fake": "tiny", "local/tiny-random-llama": "tiny", "ibm/granite-13b-instruct-v2": "tiny"}
+    engine = FakeEngine(models, frozenset({"ibm/granite-13b-instruct-v2"}))
+    serve(state, engine, command=fake_tune_command)

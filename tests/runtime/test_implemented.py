@@ -1,0 +1,17 @@
+"""IMPLEMENTED.md says what the routes are, and every module's first line says what it is for."""
+
+import ast
+
+from prompt_tuning_helpers.runtime.implemented import describe_operations
+from tests.conftest import REPOSITORY
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (REPOSITORY / "IMPLEMENTED.md").read_text() == describe_operations()
+
+
+def test_modules_are_small_and_say_what_they_are_for() -> None:
+    for path in (REPOSITORY / "prompt_tuning_helpers" / "runtime").rglob("*.py"):
+        text = path.read_text()
+        assert ast.get_docstring(ast.parse(text)), path
+        assert len(text.splitlines()) < 250, path

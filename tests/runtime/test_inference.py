@@ -1,0 +1,198 @@
+"""Deployments and the answers of models."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from .conftest import ALIAS, BASE
+
+Deploy = Callable[..., str]
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+def test_deployment_document(client: TestClient, project: dict[str, str], deploy: Deploy, model: str) -> None:
+    deployment = deploy("name_1")
+    document = client.get(f"/ml/v4/deployments/{deployment}", params=project).json()
+    entity = document["entity"]
+    assert entity["asset"]["id"] == model
+    assert entity["status"]["state"] == "ready"
+    assert entity["base_model_id"] == BASE
+    assert entity["status"]["serving_urls"][0].split("/")[-3] == "name_1"
+    assert "prompt_template" not in entity
+    listed = client.get("/ml/v4/deployments", params={**project, "serving_name": "name_1"}).json()
+    assert [item["metadata"]["id"] for item in listed["resources"]] == [deployment]
+
+
+def test_serving_names_are_unique(client: TestClient, project: dict[str, str], deploy: Deploy, model: str) -> None:
+    lookup = {"serving_name": "taken", "conflict": "true"}
+    assert client.get("/ml/v4/deployments", params=lookup).status_code == 204
+    deployment = deploy("taken")
+    assert client.get("/ml/v4/deployments", params=lookup).status_code == 409
+    body = {"name": "D", "online": {"parameters": {"serving_name": "taken"}}, "asset": {"id": model}}
+    again = client.post("/ml/v4/deployments", params=project, json=body)
+    assert again.status_code == 409
+    assert '"taken\\" is taken by another deployment' in again.text
+    assert client.delete(f"/ml/v4/deployments/{deployment}", params=project).status_code == 204
+    deploy("taken")
+
+
+@pytest.mark.parametrize("name", ["Upper", "with-dash", "x" * 37, "ümlaut", "new\nline", "", 5])
+def test_odd_serving_names(client: TestClient, project: dict[str, str], model: str, name: object) -> None:
+    body = {"name": "D", "online": {"parameters": {"serving_name": name}}, "asset": {"id": model}}
+    assert client.post("/ml/v4/deployments", params=project, json=body).status_code == 400
+
+
+def test_deployed_model_is_kept(client: TestClient, project: dict[str, str], deploy: Deploy, model: str) -> None:
+    deployment = deploy()
+    listed = client.get("/ml/v4/deployments", params={**project, "asset_id": model}).json()
+    assert listed["total_count"] == 1
+    assert client.get("/ml/v4/deployments", params={**project, "asset_id": "other"}).json()["total_count"] == 0
+    assert client.delete(f"/v2/assets/{model}", params=project).status_code == 409
+    assert client.delete(f"/ml/v4/models/{model}", params=project).status_code == 409
+    client.delete(f"/ml/v4/deployments/{deployment}", params=project)
+    assert client.delete(f"/v2/assets/{model}", params={**project, "purge_on_delete": "true"}).status_code == 204
+    assert client.get(f"/ml/v4/models/{model}", params=project).status_code == 404
+
+
+def test_generate(client: TestClient, project: dict[str, str], deploy: Deploy, model: str) -> None:
+    deployment = deploy("by_name")
+    for name in (deployment, "by_name"):
+        answer = client.post(f"/ml/v1/deployments/{name}/text/generation", json={"input": "say hello"}).json()
+        assert answer["results"][0] == {
+            "generated_text": f"hello {model}",
+            "generated_token_count": 2,
+            "input_token_count": 2,
+            "stop_reason": "eos_token",
+        }
+    body = {"model_id": BASE, "input": "say hello", **project}
+    assert client.post("/ml/v1/text/generation", json=body).json()["results"][0]["generated_text"] == "hello"
+    echo = {**body, "parameters": {"return_options": {"input_text": True}}}
+    assert client.post("/ml/v1/text/generation", json=echo).json()["results"][0]["input_text"] == "say hello"
+
+
+def test_stream(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "say hello", **project}
+    answer = client.post("/ml/v1/text/generation_stream", json=body)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    results = [event["results"][0] for event in events(answer.text)]
+    assert "".join(result["generated_text"] for result in results) == "hello"
+    assert [result["stop_reason"] for result in results] == ["not_finished"] * 5 + ["eos_token"]
+
+
+def test_what_is_wrong_before_a_stream_is_a_status(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "refuse", **project}
+    for path in ("generation", "generation_stream"):
+        answer = client.post(f"/ml/v1/text/{path}", json=body)
+        assert answer.status_code == 400
+        assert "shorten it" in answer.text
+
+
+def test_what_breaks_within_a_stream_is_an_event(client: TestClient, project: dict[str, str]) -> None:
+    answer = client.post("/ml/v1/text/generation_stream", json={"model_id": BASE, "input": "break", **project})
+    assert "event: error\ndata: " in answer.text
+    assert "on purpose" not in answer.text
+
+
+def test_alias_warns(client: TestClient, project: dict[str, str]) -> None:
+    answer = client.post("/ml/v1/text/generation", json={"model_id": ALIAS, "input": "x", **project}).json()
+    assert "it is not that model" in answer["system"]["warnings"][0]["message"]
+
+
+def test_what_is_not_offered_is_warned_of(client: TestClient, project: dict[str, str]) -> None:
+    parameters = {"return_options": {"token_logprobs": True}, "length_penalty": {"decay_factor": 2}}
+    body = {"model_id": BASE, "input": "x", "parameters": parameters, "moderations": {"hap": {}}, **project}
+    warnings = client.post("/ml/v1/text/generation", json=body).json()["system"]["warnings"]
+    assert len(warnings) == 3
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"max_new_tokens": 0},
+        {"max_new_tokens": "many"},
+        {"min_new_tokens": 30},
+        {"decoding_method": "beam"},
+        {"temperature": 0},
+        {"temperature": 3},
+        {"top_p": 1.1},
+        {"top_k": 0},
+        {"stop_sequences": ["a"] * 7},
+        {"stop_sequences": "stop"},
+        {"repetition_penalty": 0.5},
+        {"random_seed": -1},
+        {"time_limit": -1},
+        {"truncate_input_tokens": -1},
+        {"include_stop_sequence": "yes"},
+        "greedy",
+    ],
+)
+def test_wrong_parameters(client: TestClient, project: dict[str, str], parameters: object) -> None:
+    body = {"model_id": BASE, "input": "x", "parameters": parameters, **project}
+    answer = client.post("/ml/v1/text/generation", json=body)
+    assert answer.status_code == 400
+    name = next(iter(parameters)) if isinstance(parameters, dict) else "parameters"
+    assert name in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"model_id": "unknown", "input": "x"}, 404), ({"input": "x"}, 400), ({"model_id": BASE}, 400)],
+)
+def test_wrong_questions(client: TestClient, project: dict[str, str], body: dict[str, str], status: int) -> None:
+    for path in ("generation", "generation_stream", "tokenization"):
+        assert client.post(f"/ml/v1/text/{path}", json={**body, **project}).status_code == status
+
+
+def test_unknown_deployment(client: TestClient) -> None:
+    for path in ("generation", "generation_stream", "chat"):
+        answer = client.post(f"/ml/v1/deployments/nothing/text/{path}", json={"input": "x"})
+        assert answer.status_code == 404
+
+
+def test_chat(client: TestClient, project: dict[str, str]) -> None:
+    content = [{"type": "text", "text": "hello "}, {"type": "text", "text": "there"}]
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": content}]
+    body = {"model_id": BASE, "messages": messages, "temperature": 0, "max_tokens": 5, **project}
+    answer = client.post("/ml/v1/text/chat", json=body).json()
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "there"}
+    assert answer["usage"]["total_tokens"] == 7
+    streamed = events(client.post("/ml/v1/text/chat_stream", json=body).text)
+    assert "".join(event["choices"][0]["delta"]["content"] for event in streamed) == "there"
+    assert streamed[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        [],
+        ["hi"],
+        [{"role": "user"}],
+        [{"role": "robot", "content": "x"}],
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+        [{"role": "user", "content": 5}],
+    ],
+)
+def test_wrong_messages(client: TestClient, project: dict[str, str], messages: object) -> None:
+    answer = client.post("/ml/v1/text/chat", json={"model_id": BASE, "messages": messages, **project})
+    assert answer.status_code == 400
+
+
+def test_prompt_tuned_models_do_not_chat(client: TestClient, deploy: Deploy) -> None:
+    answer = client.post(f"/ml/v1/deployments/{deploy()}/text/chat", json={"messages": []})
+    assert answer.status_code == 404
+    assert "does not chat" in answer.text
+
+
+def test_tokenize(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "a b", "parameters": {"return_tokens": True}, **project}
+    assert client.post("/ml/v1/text/tokenization", json=body).json()["result"] == {
+        "token_count": 2,
+        "tokens": ["a", "b"],
+    }

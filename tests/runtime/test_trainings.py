@@ -1,0 +1,186 @@
+"""Trainings: what is asked, what comes of it, and what goes wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from prompt_tuning_helpers.runtime.context import Runtime
+
+from .conftest import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
+
+Train = Callable[..., str]
+
+
+def test_training_document(client: TestClient, project: dict[str, str], train: Train) -> None:
+    document = wait_for_training(client, project, train(num_epochs=3), "completed")
+    entity, metadata = document["entity"], document["metadata"]
+    assert entity["prompt_tuning"] == {
+        "accumulate_steps": 1,
+        "base_model": {"model_id": BASE},
+        "batch_size": 4,
+        "init_method": "text",
+        "init_text": "Classify",
+        "learning_rate": 0.01,
+        "max_input_tokens": 64,
+        "max_output_tokens": 4,
+        "num_epochs": 3,
+        "num_virtual_tokens": 10,
+        "seed": 0,
+        "task_id": "classification",
+        "tuning_type": "prompt_tuning",
+        "verbalizer": "Input: {{input}} Output:",
+    }
+    assert len(entity["model_id"]) == 36
+    assert metadata["tags"][0] == "prompt_tuning"
+    assert metadata["tags"][1].startswith("wx_prompt_tune.")
+    metrics = entity["status"]["metrics"]
+    assert [metric["ml_metrics"]["epoch"] for metric in metrics] == [0, 0, 1, 1, 2, 2]
+    assert metrics[-1]["ml_metrics"]["progress"] == 1
+    assert (
+        client.get(f"/ml/v4/models/{entity['model_id']}", params=project).json()["entity"]["type"] == "prompt_tune_1.0"
+    )
+
+
+def test_failure_says_why(client: TestClient, project: dict[str, str], train: Train) -> None:
+    status = wait_for_training(client, project, train(init_text="fail"), "failed")["entity"]["status"]
+    assert status["failure"]["errors"] == [{"code": "tuning_failed", "message": "It failed on purpose."}]
+    assert "metrics" not in status
+
+
+def test_crash_points_to_the_log(client: TestClient, project: dict[str, str], train: Train) -> None:
+    status = wait_for_training(client, project, train(init_text="crash"), "failed")["entity"]["status"]
+    message = status["failure"]["errors"][0]["message"]
+    assert "exit code 7 (out of luck)" in message
+    assert Path(message.rsplit(" ", 1)[-1]).read_text() == "out of luck\n"
+
+
+def test_one_at_a_time_and_cancel(client: TestClient, project: dict[str, str], train: Train) -> None:
+    first, second = train(init_text="slow", num_epochs=50), train(init_text="slow", num_epochs=50)
+    wait_for_training(client, project, first, "running")
+    assert client.get(f"/ml/v4/trainings/{second}", params=project).json()["entity"]["status"]["state"] == "queued"
+    assert client.delete(f"/ml/v4/trainings/{first}", params=project).status_code == 204
+    assert wait_for_training(client, project, first)["entity"]["status"]["state"] == "canceled"
+    again = client.delete(f"/ml/v4/trainings/{first}", params=project)
+    assert again.status_code == 400
+    assert "Job already completed with state" in again.text
+    wait_for_training(client, project, second, "running")
+    assert client.delete(f"/ml/v4/trainings/{second}", params={**project, "hard_delete": "true"}).status_code == 204
+    assert client.get(f"/ml/v4/trainings/{second}", params=project).status_code == 404
+
+
+def test_hard_delete_leaves_the_model(
+    client: TestClient, project: dict[str, str], train: Train, runtime: Runtime
+) -> None:
+    training = train()
+    model = wait_for_training(client, project, training, "completed")["entity"]["model_id"]
+    assert client.delete(f"/ml/v4/trainings/{training}", params={**project, "hard_delete": "true"}).is_success
+    assert not runtime.jobs.folder(training).exists()
+    assert client.get(f"/ml/v4/models/{model}", params=project).is_success
+
+
+def test_list_filters_and_pages(client: TestClient, project: dict[str, str], train: Train) -> None:
+    made = [train() for _ in range(3)]
+    first = client.get("/ml/v4/trainings", params={**project, "type": "prompt_tuning", "limit": "2"}).json()
+    rest = client.get(first["next"]["href"]).json()
+    assert [item["metadata"]["id"] for item in first["resources"] + rest["resources"]] == made[::-1]
+    assert "next" not in rest
+    tag = first["resources"][0]["metadata"]["tags"][1]
+    tagged = client.get("/ml/v4/trainings", params={**project, "tag_value": f"prompt_tuning,{tag}"}).json()
+    assert tagged["total_count"] == 1
+    assert client.get("/ml/v4/trainings", params={**project, "state": "odd"}).status_code == 400
+    assert client.get("/ml/v4/trainings", params={**project, "limit": "0"}).status_code == 400
+
+
+def test_training_survives_its_asset(client: TestClient, project: dict[str, str], train: Train, asset: str) -> None:
+    train(init_text="slow", num_epochs=3)
+    second = train()
+    assert client.delete(f"/v2/assets/{asset}", params=project).is_success
+    wait_for_training(client, project, second, "completed")
+
+
+def test_training_goes_on_after_a_stop(tmp_path: Path) -> None:
+    runtime = open_fake(tmp_path / "again")
+    client, project = open_client(runtime), {"project_id": runtime.secrets.project_id}
+    asset = upload(client, project, json.dumps([{"input": "a", "output": "b"}]).encode())
+    body = training_body(project, asset, init_text="slow", num_epochs=4)
+    training = client.post("/ml/v4/trainings", json=body).json()["metadata"]["id"]
+    wait_for_training(client, project, training, "running")
+    runtime.close()
+    runtime = open_fake(tmp_path / "again")
+    client = open_client(runtime)
+    document = wait_for_training(client, project, training, "completed")
+    assert len(document["entity"]["status"]["metrics"]) == 8
+    runtime.close()
+
+
+def test_alias_says_who_answers(client: TestClient, project: dict[str, str], asset: str) -> None:
+    body = training_body(project, asset, base_model={"model_id": ALIAS})
+    answer = client.post("/ml/v4/trainings", json=body).json()
+    assert "A fake answers" in answer["system"]["warnings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("tuning", "message"),
+    [
+        ({"base_model": {"model_id": "ibm/unknown"}}, "cannot be tuned here"),
+        ({"base_model": {}}, "model_id is missing"),
+        ({"task_id": "juggling"}, "task_id must be one of"),
+        ({"tuning_type": "lora"}, "tuning_type must be prompt_tuning"),
+        ({"init_method": "magic"}, "init_method must be one of text, random"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0"),
+        ({"learning_rate": "fast"}, 'it is \\"fast\\"'),
+        ({"num_epochs": 0}, "num_epochs must be a whole number from 1"),
+        ({"num_epochs": True}, "num_epochs must be a whole number"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number"),
+        ({"accumulate_steps": 10**30}, "accumulate_steps must be a whole number"),
+        ({"verbalizer": "no field"}, "verbalizer must contain {{input}}"),
+        ({"init_text": 7}, "init_text must be a string"),
+        ({"num_virtual_tokens": 513}, "num_virtual_tokens must be a whole number from 1 to 512"),
+    ],
+)
+def test_wrong_settings(
+    client: TestClient, project: dict[str, str], asset: str, tuning: dict[str, Any], message: str
+) -> None:
+    answer = client.post("/ml/v4/trainings", json=training_body(project, asset, **tuning))
+    assert answer.status_code == 400
+    assert message in answer.text
+    assert next(iter(answer.json())) == "errors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": None}, "name is missing"),
+        ({"auto_update_model": False}, "auto_update_model=False is not offered"),
+        ({"training_data_references": []}, "a list of one object"),
+        ({"training_data_references": [{"type": "container"}]}, "type must be data_asset"),
+        ({"prompt_tuning": None}, "prompt_tuning is missing"),
+        ({"project_id": "unknown"}, "is not there"),
+        ({"tags": "one"}, "tags must be a list of strings"),
+    ],
+)
+def test_wrong_requests(
+    client: TestClient, project: dict[str, str], asset: str, change: dict[str, Any], message: str
+) -> None:
+    answer = client.post("/ml/v4/trainings", json={**training_body(project, asset), **change})
+    assert answer.status_code in (400, 404)
+    assert message in answer.text
+
+
+def test_training_data_is_checked_at_once(client: TestClient, project: dict[str, str]) -> None:
+    asset = upload(client, project, b'[{"input": "a", "output": "b"}, {"input": "a"}]')
+    answer = client.post("/ml/v4/trainings", json=training_body(project, asset))
+    assert answer.status_code == 400
+    assert "Row 2" in answer.text
+    missing = client.post("/ml/v4/trainings", json=training_body(project, "nothing"))
+    assert "upload the training file" in missing.text
+
+
+def test_extra_settings_are_taken(client: TestClient, project: dict[str, str], train: Train) -> None:
+    document = wait_for_training(client, project, train(num_virtual_tokens=25, seed=7, init_method="random"))
+    tuning = document["entity"]["prompt_tuning"]
+    assert (tuning["num_virtual_tokens"], tuning["seed"], tuning["init_method"]) == (25, 7, "random")

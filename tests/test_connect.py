@@ -1,0 +1,340 @@
+"""Where the lesson runs: each place by its environment, and one clear message for what is missing or wrong."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import httpx
+import pytest
+from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError
+
+from prompt_tuning_helpers import connect as make_connection
+from prompt_tuning_helpers._background import wait_for
+from prompt_tuning_helpers.connect import (
+    DEFAULT_URL,
+    Connection,
+    ConnectionSetupError,
+    _keep_proxies_out,
+    _regions,
+    _state_folder,
+)
+
+KEY = "a-very-secret-key"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An environment that says nothing, and a folder without ``.env``; what the SDK sets is undone."""
+    monkeypatch.chdir(tmp_path)
+    kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
+    with mock.patch.dict(os.environ, kept, clear=True):
+        yield
+
+
+def _is_ours(name: str) -> bool:
+    known = ("WATSONX_", "LOCAL_WATSONX_", "RUNTIME_ENV_", "WX_CLIENT", "LESSON_", "SSL_CERT", "JPY_")
+    return name.startswith(known) or name in ("PROJECT_ID", "SPACE_ID", "USER_ACCESS_TOKEN")
+
+
+@pytest.fixture
+def client() -> Iterator[mock.Mock]:
+    """The SDK's client; it lets everybody in unless told otherwise."""
+    with mock.patch("ibm_watsonx_ai.APIClient", autospec=True) as client:
+        from ibm_watsonx_ai.client import APIClient
+
+        client.PLATFORM_URLS_MAP = APIClient.PLATFORM_URLS_MAP
+        yield client
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> SimpleNamespace:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("certificates")
+    return SimpleNamespace(
+        url="https://127.0.0.1:4433",
+        api_key=KEY,
+        project_id="local-project",
+        ca_bundle=str(bundle),
+        pid=1,
+        models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
+    )
+
+
+def running(endpoint: object) -> Any:
+    return mock.patch("prompt_tuning_helpers.runtime.endpoint.running_endpoint", return_value=endpoint)
+
+
+# --- watsonx.ai
+
+
+def test_a_key_leads_to_watsonx(client: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "p1")
+    connection = make_connection()
+    assert (connection.place, connection.url, connection.project_id) == ("watsonx.ai", DEFAULT_URL, "p1")
+    assert connection.credentials.api_key == KEY
+    assert connection.credentials.verify is True
+    client.assert_called_once_with(connection.credentials, project_id="p1")
+
+
+def test_a_dotenv_file_is_read_but_the_environment_wins(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(f"WATSONX_APIKEY={KEY}\nWATSONX_PROJECT_ID=from-file\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert make_connection().project_id == "from-file"
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "from-environment")
+    assert make_connection().project_id == "from-environment"
+
+
+def test_no_secret_is_shown(client: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "p1")
+    connection = make_connection()
+    assert str(connection) == f"Running on watsonx.ai at {DEFAULT_URL}."
+    assert KEY not in repr(connection)
+    assert KEY not in str(connection)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "WATSONX_PROJECT_ID is not"),
+        ({"WATSONX_PROJECT_ID": "p", "WATSONX_URL": "http://us-south.ml.cloud.ibm.com"}, "must start with https://"),
+        ({"WATSONX_PROJECT_ID": "p", "WATSONX_URL": "https://us-north.ml.cloud.ibm.com"}, "not a region"),
+        ({"WATSONX_PROJECT_ID": "p", "WATSONX_URL": "https://127.0.0.1:1"}, "SSL_CERT_FILE"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with running(None), pytest.raises(ConnectionSetupError, match=said):
+        make_connection()
+    client.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InvalidCredentialsError("no such key", logg_messages=False), "WATSONX_APIKEY"),
+        (CannotSetProjectOrSpace("no such project"), "WATSONX_PROJECT_ID"),
+        (httpx.ConnectError("no route"), "cannot be reached"),
+        (OSError("Connection cannot be verified"), "cannot be reached"),
+    ],
+)
+def test_what_the_service_refuses_is_said_in_one_message(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "p1")
+    client.side_effect = error
+    with pytest.raises(ConnectionSetupError, match=said) as caught:
+        make_connection()
+    assert KEY not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_regions_are_public_ones() -> None:
+    assert DEFAULT_URL in _regions()
+    assert not [url for url in _regions() if "private" in url or "test" in url or "qa" in url]
+
+
+def test_asking_prompts_for_key_and_project(client: mock.Mock) -> None:
+    with mock.patch("getpass.getpass", return_value=KEY), mock.patch("builtins.input", return_value=" p2 "):
+        connection = make_connection(ask=True)
+    assert (connection.credentials.api_key, connection.project_id) == (KEY, "p2")
+
+
+# --- hosted notebook
+
+
+@pytest.mark.parametrize(
+    ("platform", "url"),
+    [
+        ("https://api.dataplatform.cloud.ibm.com", "https://us-south.ml.cloud.ibm.com"),
+        ("https://api.eu-de.dataplatform.cloud.ibm.com/", "https://eu-de.ml.cloud.ibm.com"),
+        ("", DEFAULT_URL),
+    ],
+)
+def test_a_hosted_notebook_uses_what_it_is_given(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, platform: str, url: str
+) -> None:
+    monkeypatch.setenv("RUNTIME_ENV_APSX_URL", platform)
+    monkeypatch.setenv("USER_ACCESS_TOKEN", "Bearer a.b.c")
+    monkeypatch.setenv("PROJECT_ID", "hosted-project")
+    connection = make_connection()
+    assert (connection.place, connection.url, connection.project_id) == ("hosted notebook", url, "hosted-project")
+    assert connection.credentials.token == "a.b.c"
+    assert connection.credentials.url == url
+
+
+def test_a_hosted_token_may_come_from_a_file(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("Bearer d.e.f")
+    monkeypatch.setenv("RUNTIME_ENV_ACCESS_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("PROJECT_ID", "hosted-project")
+    assert make_connection().credentials.token == "d.e.f"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"RUNTIME_ENV_APSX_URL": "https://api.dataplatform.cloud.ibm.com"}, "no access token"),
+        (
+            {"RUNTIME_ENV_APSX_URL": "https://api.dataplatform.cloud.ibm.com", "USER_ACCESS_TOKEN": "a.b.c"},
+            "belongs to no project",
+        ),
+        (
+            {"RUNTIME_ENV_APSX_URL": "https://elsewhere", "USER_ACCESS_TOKEN": "a.b.c", "PROJECT_ID": "p"},
+            "WATSONX_URL",
+        ),
+    ],
+)
+def test_a_hosted_notebook_that_lacks_something_says_so(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectionSetupError, match=said):
+        make_connection()
+
+
+# --- the local runtime
+
+
+def test_a_runtime_that_is_up_is_used(client: mock.Mock, runtime: SimpleNamespace) -> None:
+    with running(runtime), mock.patch("subprocess.Popen") as started:
+        connection = make_connection()
+    started.assert_not_called()
+    credentials = connection.credentials
+    assert credentials.platform_url == credentials.url == runtime.url
+    assert credentials.auth_url == runtime.url + "/identity/token"
+    assert credentials.verify == runtime.ca_bundle
+    assert connection.models == runtime.models
+    assert "SmolLM2" in str(connection)
+    assert "127.0.0.1" in os.environ["NO_PROXY"]
+
+
+def test_a_runtime_named_in_the_environment_is_used(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, runtime: SimpleNamespace
+) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "local-project")
+    monkeypatch.setenv("WATSONX_URL", runtime.url)
+    monkeypatch.setenv("SSL_CERT_FILE", runtime.ca_bundle)
+    with running(None):
+        connection = make_connection()
+    assert connection.place == "local runtime"
+    assert connection.credentials.verify == runtime.ca_bundle
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with running(runtime):
+        assert make_connection().credentials.verify == runtime.ca_bundle
+
+
+def test_without_the_extra_packages_the_message_says_what_to_install(
+    client: mock.Mock, without: Callable[..., Any]
+) -> None:
+    for name in ("torch", "psutil"):
+        with without(name), running(None), pytest.raises(ConnectionSetupError, match=r"\[local\]") as caught:
+            make_connection()
+        assert name in str(caught.value)
+
+
+@pytest.fixture
+def without() -> Callable[..., Any]:
+    """Make a package look as if it were not installed."""
+    import importlib.util
+
+    find = importlib.util.find_spec
+
+    def hide(name: str) -> Any:
+        return mock.patch("importlib.util.find_spec", side_effect=lambda asked: None if asked == name else find(asked))
+
+    return hide
+
+
+def test_the_runtime_is_started_in_the_background(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runtime: SimpleNamespace
+) -> None:
+    monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCAL_WATSONX_MODEL", "tiny")
+    answers = [None, None, runtime]
+    process = mock.Mock(**{"poll.return_value": None})
+    with (
+        mock.patch("prompt_tuning_helpers.runtime.endpoint.running_endpoint", side_effect=answers),
+        mock.patch("prompt_tuning_helpers.engine.models.fetch") as fetch,
+        mock.patch("subprocess.Popen", return_value=process) as popen,
+        mock.patch("atexit.register") as register,
+    ):
+        connection = make_connection()
+    fetch.assert_called_once_with("tiny")
+    command = popen.call_args.args[0]
+    assert command[:4] == [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve"]
+    assert command[command.index("--state") + 1] == str(tmp_path / "state")
+    assert command[command.index("--model") + 1] == "tiny"
+    assert command[command.index("--until-exit-of") + 1] == str(os.getpid())
+    assert connection.url == runtime.url
+    stop = register.call_args.args[0]
+    stop()
+    process.terminate.assert_called_once()
+
+
+def test_a_runtime_that_ends_while_starting_shows_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\n".join(f"line {number}" for number in range(40)))
+    ended = mock.Mock(**{"poll.return_value": 1})
+    with running(None), pytest.raises(ConnectionSetupError, match="line 39") as caught:
+        wait_for(ended, tmp_path, log)
+    assert "line 3\n" not in str(caught.value)
+
+
+def test_a_runtime_that_never_answers_is_stopped(tmp_path: Path) -> None:
+    hanging = mock.Mock(**{"poll.return_value": None})
+    with running(None), pytest.raises(ConnectionSetupError, match="did not start"):
+        wait_for(hanging, tmp_path, tmp_path / "no-log", seconds=-1)
+    hanging.terminate.assert_called_once()
+
+
+def test_another_process_may_have_been_quicker(tmp_path: Path, runtime: SimpleNamespace) -> None:
+    ended = mock.Mock(**{"poll.return_value": 1})
+    with running(runtime):
+        assert wait_for(ended, tmp_path, tmp_path / "log").url == runtime.url
+
+
+def test_proxies_are_kept_out_of_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet, localhost")
+    monkeypatch.setenv("no_proxy", "*")
+    _keep_proxies_out()
+    assert os.environ["NO_PROXY"] == "intranet,localhost,127.0.0.1"
+    assert os.environ["no_proxy"] == "*"
+
+
+def test_the_state_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "a"))
+    assert _state_folder(None) == tmp_path / "a"
+    assert _state_folder(tmp_path / "b") == tmp_path / "b"
+
+
+def test_a_connection_says_where_it_leads() -> None:
+    connection = Connection(mock.Mock(), "p", "hosted notebook", "https://u")
+    assert str(connection) == "Running in a hosted notebook on watsonx.ai at https://u."
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, prompt_tuning_helpers, prompt_tuning_helpers.datasets;"
+        "heavy = {'torch', 'transformers', 'starlette', 'uvicorn', 'psutil', 'matplotlib', 'pandas', 'ibm_watsonx_ai'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

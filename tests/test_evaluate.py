@@ -1,0 +1,163 @@
+"""From answers to labels, and from labels to scores that say how sure they are."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prompt_tuning_helpers.evaluate import by_phenomenon, compare, evaluate, parse_label
+
+TRUTH = ["1", "1", "1", "0", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("1", "1"),
+        (" 1\n", "1"),
+        ("1.0", "1"),
+        ("1.", "1"),
+        ("Label: 0", "0"),
+        ("Label:0", "0"),
+        ('"0"', "0"),
+        ("**1**", "1"),
+        ("\n\n1\nComment: next\n0", "1"),
+        ("Answer:\n0", "0"),
+        ("I would say 1, clearly.", "1"),
+        ("1 1", "1"),
+        ("0 or 1", None),
+        ("", None),
+        ("I love dogs!", None),
+        ("10", None),
+        ("1.5", None),
+        ("-1", None),
+        ("1,000", None),
+        ("2", None),
+        (None, None),
+        (1, None),
+    ],
+)
+def test_labels_are_read_out_of_answers(answer: object, label: str | None) -> None:
+    assert parse_label(answer) == label
+
+
+def test_labels_may_be_words() -> None:
+    labels = ("not sure", "not", "Billing")
+    assert parse_label("billing.", labels) == "Billing"
+    assert parse_label("I am not sure", labels) == "not sure"
+    assert parse_label("not billing", labels) is None
+
+
+@given(st.text())
+def test_any_text_gives_a_label_or_nothing(answer: str) -> None:
+    label = parse_label(answer)
+    assert label in ("0", "1", None)
+    if label is not None:
+        assert label in answer
+
+
+@given(st.sampled_from("01"), st.text(alphabet=" \n\t\"'*_.:()!"), st.text(alphabet=" \n\t\"'*:()!"))
+def test_decoration_does_not_matter(label: str, before: str, after: str) -> None:
+    if before[-1:] not in (".", "_"):
+        assert parse_label(before + label + after) == label
+
+
+@settings(deadline=None)  # the first call imports scikit-learn
+@given(st.lists(st.sampled_from(["0", "1"]), min_size=1, max_size=40), st.data())
+def test_scores_stay_within_bounds(truth: list[str], data: st.DataObject) -> None:
+    answers = [data.draw(st.sampled_from(["0", "1", "?"])) for _ in truth]
+    scores = evaluate(truth, answers)
+    low, high = scores.accuracy_interval
+    assert 0 <= low <= scores.accuracy + 1e-9
+    assert scores.accuracy - 1e-9 <= high <= 1
+    assert sum(map(sum, scores.confusion)) == scores.n == len(truth)
+
+
+def test_scores_of_a_small_example() -> None:
+    scores = evaluate(TRUTH, ["1", "1", "0", "0", "1", "0"])
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert scores.precision == pytest.approx(2 / 3)
+    assert scores.recall == pytest.approx(2 / 3)
+    assert scores.f1 == pytest.approx(2 / 3)
+    assert scores.confusion == ((2, 1, 0), (1, 2, 0))
+    # Wilson's formula, worked out by hand
+    assert list(scores.accuracy_interval) == pytest.approx([0.3000, 0.9032], abs=1e-3)
+
+
+def test_f1_is_the_harmonic_mean() -> None:
+    scores = evaluate(["1"] * 4 + ["0"] * 4, ["1", "0", "0", "0", "0", "0", "0", "0"])
+    assert (scores.precision, scores.recall) == (1.0, 0.25)
+    assert scores.f1 == pytest.approx(2 * 1.0 * 0.25 / 1.25)
+
+
+def test_an_unusable_answer_is_a_wrong_one() -> None:
+    scores = evaluate(TRUTH, ["1", "woof", "1", "0", "woof", "0"])
+    assert scores.unusable == 2
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert scores.recall == pytest.approx(2 / 3)
+    assert scores.precision == 1.0
+    assert scores.confusion == ((2, 0, 1), (0, 2, 1))
+
+
+def test_true_labels_may_be_numbers() -> None:
+    assert evaluate([1, 0, 1.0], ["1", "0", "1"]).accuracy == 1.0
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    answers = ["1", "1", "0", "0", "1", "0"]
+    assert evaluate(TRUTH, answers).f1_interval == evaluate(TRUTH, answers).f1_interval
+
+
+@pytest.mark.parametrize(
+    ("truth", "answers", "said"),
+    [(["1"], [], "1 true labels but 0"), ([], [], "no rows"), (["2"], ["1"], "Row 0")],
+)
+def test_what_does_not_fit_together_is_refused(truth: list[str], answers: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        evaluate(truth, answers)
+
+
+def test_a_clear_difference_is_called_one() -> None:
+    truth = ["1", "0"] * 20
+    comparison = compare(truth, truth, ["1"] * 40)
+    assert (comparison.both, comparison.only_tuned, comparison.only_base, comparison.neither) == (20, 20, 0, 0)
+    assert comparison.p_value == pytest.approx(2 * 0.5**20)
+    assert comparison.significant
+    assert "the tuned model is better" in comparison.verdict
+    assert "the base model is better" in compare(truth, ["1"] * 40, truth).verdict
+
+
+def test_a_difference_that_may_be_chance_is_called_that() -> None:
+    comparison = compare(TRUTH, TRUTH, ["1", "1", "1", "0", "0", "1"])
+    assert not comparison.significant
+    assert "do not show" in comparison.verdict
+    assert compare(TRUTH, TRUTH, TRUTH).p_value == 1.0
+
+
+def test_a_comparison_prints_as_text_and_as_a_table() -> None:
+    comparison = compare(TRUTH, TRUTH, ["1"] * 6)
+    assert "tuned model" in str(comparison)
+    assert "1.000" in str(comparison)
+    html = comparison._repr_html_()
+    assert html.count("<tr>") == 7
+    assert "&#x27;" in html  # escaped
+
+
+def test_scores_are_saved_as_json(tmp_path: Path) -> None:
+    comparison = compare(TRUTH, TRUTH, ["1"] * 6)
+    saved = json.loads(comparison.save(tmp_path / "scores.json").read_text())
+    assert saved == {
+        "base": {"accuracy": 0.5, "f1": pytest.approx(2 / 3)},
+        "tuned": {"accuracy": 1.0, "f1": 1.0},
+        "n": 6,
+    }
+
+
+def test_phenomena_are_counted_one_by_one() -> None:
+    rows = pd.DataFrame({"output": TRUTH, "phenomenon": ["plain", "irony", "plain", "irony", "plain", "plain"]})
+    table = by_phenomenon(rows, TRUTH, ["1"] * 6)
+    assert table.loc["irony"].tolist() == [2, 2, 1]
+    assert table.loc["plain"].tolist() == [4, 4, 2]

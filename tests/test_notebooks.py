@@ -1,0 +1,159 @@
+"""The notebooks: clean as stored, and every cell runs again in a fresh kernel on the tiny model."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# Cells whose output is not compared, and why.
+NOT_COMPARED = {
+    "summary": "the loss depends on the base model",
+    "learning-curve": "the SDK draws the figure several times over, and nbval does not follow",
+    "ask-tuned": "the answers depend on the base model",
+    "ask-base": "the answers depend on the base model",
+    "compare": "the scores depend on the base model",
+    "phenomena": "the scores depend on the base model",
+}
+
+# The calls of the SDK that the lesson teaches, in their order.
+TAUGHT = [
+    "APIClient(",
+    "set.default_project(",
+    "PromptTunableModels.show()",
+    "data_assets.create(",
+    "TuneExperiment(",
+    ".prompt_tuner(",
+    "DataConnection(",
+    "prompt_tuner.run(",
+    "get_run_status()",
+    ".summary()",
+    "plot_learning_curve()",
+    "get_model_id()",
+    "deployments.create(",
+    "SERVING_NAME",
+    "ModelInference(deployment_id=",
+    ".generate_text(",
+]
+
+UNCLEAN = {
+    "an absolute path": r"(?<![\w.:/])/(?:home|root|Users|tmp|work|var|opt|usr)/|[A-Z]:\\\\",
+    "a token": r"eyJ[A-Za-z0-9_-]{10,}\.",
+    "a traceback": r"Traceback \(most recent call last\)",
+    "remains of progress": r"\r|it/s|\d+%\|",
+    "an object's address": r"\bat 0x[0-9a-f]{6,}",
+}
+
+
+def notebook_of(path: Path) -> Any:
+    return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.name)
+def path(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+@pytest.fixture
+def notebook(path: Path) -> Any:
+    return notebook_of(path)
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts_of(output: Any) -> str:
+    data = output.get("data", {})
+    texts = [text for kind, text in data.items() if not kind.startswith("image/")]
+    return "\n".join([output.get("text", ""), *map(str, texts)])
+
+
+def test_there_is_a_lesson() -> None:
+    assert "prompt_tuning_tutorial.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+def test_the_notebook_is_valid_and_its_cell_ids_speak(notebook: Any) -> None:
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name) for name in ids)
+
+
+def test_code_cells_are_code_in_short_lines(notebook: Any) -> None:
+    for cell in code_cells(notebook):
+        ast.parse(cell.source)
+        assert max(map(len, cell.source.splitlines())) <= 120
+
+
+def test_the_lesson_shows_the_calls_of_the_sdk_in_order() -> None:
+    source = "\n".join(cell.source for cell in code_cells(notebook_of(ROOT / "notebooks/prompt_tuning_tutorial.ipynb")))
+    after_imports = source[source.index("connection = ") :]
+    places = [after_imports.find(call) for call in TAUGHT]
+    assert -1 not in places, TAUGHT[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_only_cells_with_a_reason_are_not_compared(notebook: Any) -> None:
+    tagged = {cell.id for cell in notebook.cells if "nbval-ignore-output" in cell.metadata.get("tags", [])}
+    assert tagged <= set(NOT_COMPARED)
+    others = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])} - {"nbval-ignore-output"}
+    assert not others
+
+
+def test_stored_outputs_are_clean(notebook: Any) -> None:
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.id
+            assert output.get("name") != "stderr", cell.id
+            text = texts_of(output)
+            for what, pattern in UNCLEAN.items():
+                assert not re.search(pattern, text), f"{cell.id} holds {what}: {text[:200]}"
+
+
+def test_stored_outputs_come_from_one_run_from_top_to_bottom(notebook: Any) -> None:
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_secret_is_in_the_source(notebook: Any) -> None:
+    for cell in notebook.cells:
+        assert not re.search(r"api_?key\s*=\s*[\"'][^\"']+[\"']", cell.source, re.IGNORECASE), cell.id
+
+
+def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
+    """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
+    shutil.copy(path, tmp_path)
+    hidden = ("WATSONX_", "RUNTIME_ENV_", "WX_CLIENT", "PROJECT_ID", "USER_ACCESS_TOKEN", "SSL_CERT_FILE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    environment |= {
+        "LOCAL_WATSONX_MODEL": "tiny",
+        "LOCAL_WATSONX_STATE": str(tmp_path / "state"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+        # A proxy that refuses everything: whatever is not on this computer cannot be reached.
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval_strays", "--nbval"]
+    command += ["--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
+    command += ["--nbval-cell-timeout", "300", "--rootdir", str(tmp_path), "-c", os.devnull, path.name]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=540)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    # nbval kills its kernel; the runtime that the notebook started must notice and end.
+    deadline = time.monotonic() + 60
+    while recorded_endpoint(tmp_path / "state") is not None:
+        assert time.monotonic() < deadline, "the runtime outlived the notebook's kernel"
+        time.sleep(0.5)

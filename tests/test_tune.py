@@ -1,0 +1,225 @@
+"""Tuning helpers: choice of base model and settings, watching a run, and picking one up again."""
+
+from typing import Any
+from unittest import mock
+
+import httpx
+import pytest
+from ibm_watsonx_ai.wml_client_error import ApiRequestFailure, WMLClientError
+
+from prompt_tuning_helpers._service import is_passing
+from prompt_tuning_helpers.tune import (
+    ConnectionLostError,
+    NoTunableModelError,
+    PromptTuningSettings,
+    TuningError,
+    _Meter,
+    choose_base_model,
+    progress_of,
+    resume,
+    settings_for,
+    watch,
+)
+
+SMALL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LARGE = "ibm/granite-3-8b-instruct"
+
+
+def client_offering(*models: str) -> mock.Mock:
+    client = mock.Mock()
+    client.foundation_models.get_model_specs_with_prompt_tuning_support.return_value = {
+        "resources": [{"model_id": model} for model in models]
+    }
+    return client
+
+
+def details(state: str, *metrics: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"id": "run-1"},
+        "entity": {
+            "prompt_tuning": {"num_epochs": 4},
+            "status": {"state": state, "metrics": list(metrics), **status},
+        },
+    }
+
+
+def metric(epoch: int, loss: float, **more: float) -> dict[str, Any]:
+    return {"timestamp": "2026-01-01T00:00:00.000Z", "ml_metrics": {"epoch": epoch, "loss": loss, **more}}
+
+
+def failure(status: int) -> ApiRequestFailure:
+    request = httpx.Request("GET", "https://u/ml/v4/trainings/run-1")
+    return ApiRequestFailure("Failure during get", httpx.Response(status, request=request, text="{}"))
+
+
+# --- base model and settings
+
+
+def test_a_model_with_known_settings_is_preferred() -> None:
+    assert choose_base_model(client_offering("google/flan-t5-xl", LARGE)) == LARGE
+    assert choose_base_model(client_offering(LARGE, SMALL)) == SMALL
+    assert choose_base_model(client_offering("unknown/model")) == "unknown/model"
+
+
+def test_the_model_asked_for_is_taken_if_it_is_offered() -> None:
+    client = client_offering(SMALL, LARGE)
+    assert choose_base_model(client, LARGE) == LARGE
+    with pytest.raises(NoTunableModelError, match=SMALL):
+        choose_base_model(client, "no/such-model")
+
+
+def test_a_service_without_prompt_tuning_is_explained() -> None:
+    with pytest.raises(NoTunableModelError, match="10 September 2026"):
+        choose_base_model(client_offering())
+
+
+def test_settings_belong_to_a_base_model() -> None:
+    small, large = settings_for(SMALL, 350), settings_for(LARGE, 350)
+    assert isinstance(small, PromptTuningSettings)
+    assert small.learning_rate > large.learning_rate
+    assert large == settings_for("unknown/model", 350)
+
+
+def test_few_rows_are_passed_over_more_often() -> None:
+    usual = settings_for(SMALL, 10_000).num_epochs
+    assert settings_for(SMALL, 50).num_epochs > usual
+    assert settings_for(SMALL, 1).num_epochs == 50
+    with pytest.raises(ValueError, match="no training rows"):
+        settings_for(SMALL, 0)
+
+
+# --- watching
+
+
+def test_watching_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    client = mock.Mock()
+    client.training.get_details.side_effect = [
+        details("queued"),
+        details("running", metric(0, 2.0, progress=0.1)),
+        details("completed", metric(0, 2.0), metric(3, 0.125)),
+    ]
+    result = watch((client, "run-1"), pause=lambda seconds: None)
+    assert result["entity"]["status"]["state"] == "completed"
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out == ("The tuning run is completed: 4 epochs, loss 2.000 at the start and 0.125 at the end.\n")
+
+
+def test_a_tuner_can_be_watched() -> None:
+    tuner = mock.Mock(id="run-1")
+    tuner._client.training.get_details.return_value = details("completed")
+    watch(tuner)
+    tuner._client.training.get_details.assert_called_once_with("run-1")
+    with pytest.raises(ValueError, match="not been run"):
+        watch(mock.Mock(id=None))
+
+
+@pytest.mark.parametrize("state", ["failed", "error", "canceled"])
+def test_a_run_that_does_not_complete_gives_its_reason(state: str) -> None:
+    client = mock.Mock()
+    client.training.get_details.return_value = details(
+        state, failure={"errors": [{"code": "invalid_training_data", "message": "Row 7 has no output."}]}
+    )
+    with pytest.raises(TuningError, match=r"Row 7 has no output\."):
+        watch((client, "run-1"))
+
+
+def test_the_reason_may_be_in_the_message() -> None:
+    client = mock.Mock()
+    client.training.get_details.return_value = details("failed", message={"level": "error", "text": "Out of memory."})
+    with pytest.raises(TuningError, match="Out of memory"):
+        watch((client, "run-1"))
+
+
+def test_a_lost_connection_is_waited_out(capsys: pytest.CaptureFixture[str]) -> None:
+    client = mock.Mock()
+    client.training.get_details.side_effect = [
+        httpx.ConnectError("gone"),
+        failure(503),
+        failure(429),
+        details("completed"),
+    ]
+    pauses: list[float] = []
+    watch((client, "run-1"), every=2.0, pause=pauses.append)
+    assert pauses == [2.0, 2.0, 2.0]
+    assert "completed" in capsys.readouterr().out
+
+
+def test_patience_ends() -> None:
+    client = mock.Mock()
+    client.training.get_details.side_effect = httpx.ConnectError("gone")
+    with pytest.raises(ConnectionLostError, match=r"resume.*run-1"):
+        watch((client, "run-1"), patience=0.0, pause=lambda seconds: None)
+
+
+def test_an_error_that_stays_is_raised_at_once() -> None:
+    client = mock.Mock()
+    client.training.get_details.side_effect = failure(404)
+    with pytest.raises(ApiRequestFailure):
+        watch((client, "run-1"))
+    assert client.training.get_details.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (httpx.ReadTimeout("slow"), True),
+        (ConnectionResetError("reset"), True),
+        (failure(500), True),
+        (failure(400), False),
+        (WMLClientError("Deployment creation failed. Error: 409. {}", logg_messages=False), False),
+        (WMLClientError('{"status_code": 503}', logg_messages=False), True),
+        (KeyError("state"), False),
+    ],
+)
+def test_errors_that_pass_are_told_from_those_that_stay(error: Exception, passing: bool) -> None:
+    assert is_passing(error) is passing
+
+
+def test_an_error_may_be_wrapped() -> None:
+    error = WMLClientError("Request failed", logg_messages=False)
+    error.__cause__ = httpx.ConnectError("gone")
+    assert is_passing(error)
+
+
+def test_progress_is_read_from_either_form_of_metrics() -> None:
+    assert progress_of(details("running"))[2] is None
+    assert progress_of(details("running", metric(1, 0.5, progress=0.4))) == (2, 0.5, 0.4)
+    assert progress_of(details("running", metric(1, 0.5))) == (2, 0.5, 0.25)
+    assert progress_of(details("running", {"data": {"epoch": 2, "value": 0.25}})) == (3, 0.25, 0.5)
+
+
+def test_the_meter_shows_epoch_loss_and_time_left() -> None:
+    meter = _Meter()
+    assert "queued" in meter.text(details("queued"))
+    meter.text(details("running", metric(0, 2.0, progress=0.0)), now=100.0)
+    line = meter.text(details("running", metric(1, 0.5, progress=0.25)), now=130.0)
+    assert "Epoch 2 of 4, loss 0.500" in line
+    assert "25%" in line
+    assert "01:30 left" in line
+
+
+# --- picking up
+
+
+def test_a_run_is_picked_up_by_its_id() -> None:
+    experiment = mock.Mock()
+    assert resume(experiment, "run-1") is experiment.runs.get_tuner.return_value
+    experiment.runs.get_tuner.assert_called_once_with("run-1")
+
+
+def test_a_run_is_picked_up_with_a_client() -> None:
+    client = mock.Mock(spec=["training"])
+    with mock.patch("ibm_watsonx_ai.experiment.fm_tune.TuneRuns") as runs:
+        assert resume(client, "run-1") is runs.return_value.get_tuner.return_value
+    runs.assert_called_once_with(client=client)
+
+
+def test_an_unknown_run_is_explained() -> None:
+    experiment = mock.Mock()
+    experiment.runs.get_tuner.side_effect = failure(404)
+    with pytest.raises(ValueError, match=r"runs\.list"):
+        resume(experiment, "run-9")
+    experiment.runs.get_tuner.side_effect = failure(500)
+    with pytest.raises(ApiRequestFailure):
+        resume(experiment, "run-9")
