@@ -27,7 +27,7 @@ model: $(VENV)/.ready
 	$(RUN) -m prompt_tuning_helpers.engine fetch
 
 tutorial: $(VENV)/.ready model
-	$(RUN) tests/run_tutorial.py
+	$(RUN) notebooks/execute.py
 
 test: $(VENV)/.ready model check
 	$(RUN) -m pytest

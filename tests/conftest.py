@@ -11,8 +11,21 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint
 
+# Fast tests first; what is not named here is faster still.
+SLOW_LAST = ("engine", "runtime", "conformance", "test_notebooks.py", "test_tutorial.py")
+
 START_SECONDS = 60.0
 REPOSITORY = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run fast tests before slow ones."""
+
+    def slowness(item: pytest.Item) -> int:
+        part = item.path.relative_to(Path(__file__).parent).parts[0]
+        return SLOW_LAST.index(part) + 1 if part in SLOW_LAST else 0
+
+    items.sort(key=slowness)
 
 
 def serve_command(state: Path, *options: str) -> list[str]:

@@ -16,7 +16,21 @@ _GENERIC = TuningSettings(
     verbalizer="{{input}}",
 )
 
-_BY_SOURCE: dict[str, TuningSettings] = {}
+# Chosen on validation parts of the lesson's training file, with tests/benchmarks/choose_settings.py.
+_BY_SOURCE = {
+    "smollm2": TuningSettings(
+        num_virtual_tokens=50,
+        init_method="text",
+        init_text="Say whether the customer of the dog grooming salon is satisfied (1) or not satisfied (0).",
+        learning_rate=0.02,
+        num_epochs=4,
+        batch_size=8,
+        accumulate_steps=1,
+        max_input_tokens=256,
+        max_output_tokens=2,
+        verbalizer="{{input}}Overall, the customer is",
+    )
+}
 
 
 def default_settings(source: str) -> TuningSettings:

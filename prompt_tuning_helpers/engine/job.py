@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from . import models, rows, soft_prompt
 from .errors import EngineError
+from .memory import keep_freed_memory
 from .settings import TuningSettings
 
 
@@ -72,6 +73,7 @@ def run_job(folder: Path, show: bool = False) -> int:
         stopping = True
 
     signal.signal(signal.SIGTERM, stop)
+    keep_freed_memory()
     rank = _join_group()
     with FileLock(folder / f".lock-{rank}"):
         if (folder / "soft_prompt").is_dir():
@@ -95,7 +97,8 @@ def run_job(folder: Path, show: bool = False) -> int:
 def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> None:
     import torch.distributed as dist
 
-    from .tune import Progress, checkpointed_updates, tune
+    from .tune import Progress, tune
+    from .updater import checkpointed_updates
 
     rows.check_verbalizer(job.settings.verbalizer)
     examples = rows.read_rows(job.data)

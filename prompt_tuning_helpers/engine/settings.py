@@ -11,7 +11,7 @@ class TuningSettings:
         num_virtual_tokens: length of the soft prompt, in tokens.
         init_method: ``"text"`` (embeddings of ``init_text``, trimmed or repeated to length) or ``"random"``.
         init_text: the text that the soft prompt starts from.
-        learning_rate: peak learning rate of AdamW; it decays linearly to zero.
+        learning_rate: peak learning rate of Adam; it decays linearly to zero.
         num_epochs: passes over the training rows.
         batch_size: rows per batch.
         accumulate_steps: batches per update of the soft prompt.

@@ -74,7 +74,7 @@ def test_accumulated_batches_are_one_large_batch(
     tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = tune(tiny.model, start, data, replace(settings, batch_size=8))
-    monkeypatch.setattr("prompt_tuning_helpers.engine.tune.MAX_PACKED_TOKENS", 20)  # many chunks
+    monkeypatch.setattr("prompt_tuning_helpers.engine.updater.MAX_PACKED_TOKENS", 20)  # many chunks
     accumulated = tune(tiny.model, start, data, replace(settings, batch_size=2, accumulate_steps=4))
     torch.testing.assert_close(accumulated, large, rtol=1e-3, atol=1e-4)
 

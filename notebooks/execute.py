@@ -1,0 +1,86 @@
+"""Executes a notebook from top to bottom in a fresh kernel, into build/, and prints the scores that it measured."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+NOTEBOOKS = Path(__file__).parent
+BUILD = NOTEBOOKS.parent / "build"
+
+
+def execute(path: Path) -> Path:
+    """Execute a notebook.
+
+    Args:
+        path: the notebook, which is left as it is.
+
+    Returns:
+        The executed copy in ``build/``, which is the kernel's working folder.
+
+    Raises:
+        CellExecutionError: when a cell fails; the copy then shows how far it got.
+    """
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "scores.json").unlink(missing_ok=True)
+    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    target = BUILD / path.name
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    with tqdm(total=len(cells), bar_format="{n}/{total} cells |{bar}| {elapsed}  {desc}", ncols=100) as bar:
+
+        def begin(cell: Any, cell_index: int) -> None:
+            if cell.cell_type == "code":
+                bar.set_description_str(cell.id)
+
+        def end(cell: Any, cell_index: int, execute_reply: Any) -> None:
+            bar.update()
+
+        client = NotebookClient(
+            notebook,
+            timeout=None,
+            resources={"metadata": {"path": str(BUILD)}},
+            on_cell_start=begin,
+            on_cell_executed=end,
+        )
+        try:
+            client.execute()
+        finally:
+            for cell in notebook.cells:
+                cell.metadata.pop("execution", None)  # times, which differ from run to run
+            nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
+    return target
+
+
+def main() -> None:
+    """Read the command line and execute."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebook", nargs="?", type=Path, default=NOTEBOOKS / "prompt_tuning_tutorial.ipynb")
+    parser.add_argument("--store", action="store_true", help="keep the outputs in the notebook itself")
+    options = parser.parse_args()
+    started = time.monotonic()
+    try:
+        executed = execute(options.notebook)
+    except CellExecutionError as error:
+        sys.exit(f"{error}\nA cell failed; see {os.path.relpath(BUILD / options.notebook.name)}.")
+    print(f"Executed in {time.monotonic() - started:.0f} s: {os.path.relpath(executed)}")
+    if options.store:
+        shutil.copyfile(executed, options.notebook)
+    scores_file = BUILD / "scores.json"
+    if scores_file.is_file():
+        scores = json.loads(scores_file.read_text(encoding="utf-8"))
+        for model in ("base", "tuned"):
+            print(f"{model:>5}: accuracy {scores[model]['accuracy']:.3f}, F1 {scores[model]['f1']:.3f}")
+        print(f"on {scores['n']} test reviews; see {os.path.relpath(scores_file)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""The finders of a check: each looks at training or test rows, or at both, for one thing that is unwise."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from ..words import say
+from .report import Finding, listed, quoted
+from .similarity import similar_pairs
+from .split import Split
+
+IMBALANCE = 2  # times as many rows of one label as of another
+
+
+def find_within(split: Split) -> Iterator[Finding]:
+    """Find repeats, conflicts and trouble with the outputs within one split.
+
+    Args:
+        split: training or test rows.
+    """
+    yield from _find_repeats(split)
+    yield from _find_conflicts(split)
+    yield from _find_label_trouble(split)
+
+
+def _find_repeats(split: Split) -> Iterator[Finding]:
+    again = {n: rows[0] for rows in split.rows_of.values() for n in rows[1:]}
+    if again:
+        yield split.finding(
+            "duplicate",
+            again,
+            say(
+                "{count} of {all} {name} rows repeat an earlier row: {rows}.",
+                count=len(again),
+                all=len(split.texts),
+                name=say(split.name),
+                rows=listed(f"{n} (= {first})" for n, first in sorted(again.items())),
+            ),
+        )
+    distinct = [n for n in range(1, len(split.texts) + 1) if n not in again]
+    pairs = similar_pairs([split.texts[n - 1] for n in distinct])
+    nearly = _nearest((distinct[i], distinct[j], similarity) for i, j, similarity in pairs)
+    if nearly:
+        yield split.finding(
+            "near-duplicate",
+            nearly,
+            say(
+                "{count} of {all} {name} rows are nearly an earlier row: {rows}.",
+                count=len(nearly),
+                all=len(split.texts),
+                name=say(split.name),
+                rows=_likened(nearly),
+            ),
+        )
+
+
+def _find_conflicts(split: Split) -> Iterator[Finding]:
+    groups = [rows for rows in split.rows_of.values() if len({split.outputs[n - 1].strip() for n in rows}) > 1]
+    if groups:
+        yield split.finding(
+            "conflict",
+            [n for rows in groups for n in rows],
+            say(
+                "The same input has different outputs in {name} rows {rows}: decide which is right.",
+                name=say(split.name),
+                rows=listed(" / ".join(map(str, rows)) for rows in groups),
+            ),
+        )
+
+
+def _find_label_trouble(split: Split) -> Iterator[Finding]:
+    counts = Counter(split.outputs)
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        spellings[label.strip().casefold()].append(label)
+    for same in spellings.values():
+        if len(same) > 1:
+            yield split.finding(
+                "label",
+                [n for n, label in enumerate(split.outputs, start=1) if label in same],
+                say(
+                    "Outputs of the {name} rows that differ only in blanks or case: {labels}.",
+                    name=say(split.name),
+                    labels=", ".join(map(quoted, same)),
+                ),
+            )
+    (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+    if len(counts) == 1:
+        text = say("All {name} rows have the output {label}.", name=say(split.name), label=quoted(most))
+        yield Finding("imbalance", text)
+    elif many > IMBALANCE * few:
+        text = say(
+            "The {name} rows are out of balance: {many} for {most}, but {few} for {least}.",
+            name=say(split.name),
+            many=many,
+            most=quoted(most),
+            few=few,
+            least=quoted(least),
+        )
+        yield Finding("imbalance", text)
+
+
+def find_too_long(split: Split, tokens: Callable[[str], int], most: int, *, estimated: bool) -> Iterator[Finding]:
+    """Find inputs that the tuning would cut off.
+
+    Args:
+        split: training or test rows.
+        tokens: counts the tokens of a text.
+        most: length from which inputs are cut off.
+        estimated: whether the count is an estimate.
+    """
+    long = {n: size for n, text in enumerate(split.inputs, start=1) if (size := tokens(text)) > most}
+    if long:
+        text = say(
+            "{count} of {all} {name} rows are longer than {most} tokens, and would be cut off: {rows}.",
+            count=len(long),
+            all=len(split.inputs),
+            name=say(split.name),
+            most=most,
+            rows=listed(f"{n} ({size})" for n, size in long.items()),
+        )
+        if estimated:
+            text += " " + say("These lengths are estimates.")
+        yield split.finding("too long", long, text)
+
+
+def find_between(train: Split, test: Split) -> Iterator[Finding]:
+    """Find what the test rows should not share with the training rows, and what they should.
+
+    Args:
+        train: the training rows.
+        test: the test rows.
+    """
+    yield from _find_leaks(train, test)
+    yield from _find_strange_prompts(train, test)
+
+
+def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
+    same = {n: train.rows_of[text][0] for n, text in enumerate(test.texts, start=1) if text in train.rows_of}
+    if same:
+        yield Finding(
+            "leak",
+            say(
+                "{count} of {all} test rows are also in the training data, so the test tells less than it seems to: "
+                "{rows}.",
+                count=len(same),
+                all=len(test.texts),
+                rows=listed(f"{n} (= {first})" for n, first in same.items()),
+            ),
+            train=tuple(sorted(n for text, rows in train.rows_of.items() if text in test.rows_of for n in rows)),
+            test=tuple(same),
+        )
+    opposed = {n: first for n, first in same.items() if test.outputs[n - 1].strip() != train.outputs[first - 1].strip()}
+    if opposed:
+        yield Finding(
+            "conflict",
+            say(
+                "The same input has different outputs in test and training rows {rows}: decide which is right.",
+                rows=listed(f"{n} / {first}" for n, first in opposed.items()),
+            ),
+            train=tuple(sorted(set(opposed.values()))),
+            test=tuple(opposed),
+        )
+    pairs = similar_pairs(test.texts, train.texts)
+    nearly = _nearest((i + 1, j + 1, similarity) for i, j, similarity in pairs if i + 1 not in same)
+    if nearly:
+        yield Finding(
+            "near-leak",
+            say(
+                "{count} of {all} test rows are nearly a training row: {rows}.",
+                count=len(nearly),
+                all=len(test.texts),
+                rows=_likened(nearly),
+            ),
+            train=tuple(sorted({other for other, _ in nearly.values()})),
+            test=tuple(nearly),
+        )
+
+
+def _find_strange_prompts(train: Split, test: Split) -> Iterator[Finding]:
+    if test.prompt != train.prompt or not all(map(train.prompt.is_around, test.inputs)):
+        yield Finding(
+            "prompt",
+            say(
+                "Training and test inputs do not have the same instruction around them; a prompt tuned on one shape "
+                "may fail on the other."
+            ),
+        )
+    unknown = sorted(set(test.outputs) - set(train.outputs))
+    if unknown:
+        yield Finding(
+            "label",
+            say("Test outputs that no training row has: {labels}.", labels=listed(map(quoted, unknown))),
+            test=tuple(n for n, label in enumerate(test.outputs, start=1) if label in unknown),
+        )
+
+
+def _nearest(pairs: Iterable[tuple[int, int, float]]) -> dict[int, tuple[int, float]]:
+    # of equally near rows the first, so that a report does not depend on the order in which pairs were found
+    nearest: dict[int, tuple[int, float]] = {}
+    for row, other, similarity in pairs:
+        near = (other, similarity)
+        nearest[row] = min(nearest.get(row, near), near, key=lambda near: (-near[1], near[0]))
+    return dict(sorted(nearest.items()))
+
+
+def _likened(nearly: dict[int, tuple[int, float]]) -> str:
+    return listed(f"{n} (≈ {other}, {like:.0%})" for n, (other, like) in nearly.items())

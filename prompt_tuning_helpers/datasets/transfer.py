@@ -1,0 +1,128 @@
+"""Fetching a file of rows from the web, and uploading one to a project."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ..words import say
+from .rows import FIELDS, DatasetError, load_rows
+
+if TYPE_CHECKING:
+    from ibm_watsonx_ai import APIClient
+
+PATIENCE_SECONDS = 60.0  # without a byte, after which a download is given up
+
+
+def fetch(url: str, folder: str | os.PathLike[str] = "data", sha256: str | None = None) -> Path:
+    """Download a file with ``wget``, unless it is already there.
+
+    The file appears under its name only when it is complete and its hash is right. One that is there with another
+    hash than the one asked for is replaced.
+
+    Args:
+        url: an http or https address that ends in the name of a file.
+        folder: where to put it; made if need be.
+        sha256: what the file should hash to, in hexadecimal.
+
+    Returns:
+        The file.
+
+    Raises:
+        DatasetError: if it cannot be downloaded, or what came does not have the hash.
+    """
+    import wget
+
+    parts = urlsplit(url)
+    # the last part of the address names the file; it must not lead out of the folder
+    name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1]
+    if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
+        raise DatasetError(say("{url} is not an http or https address of a file.", url=url))
+    folder = Path(folder).resolve()
+    target = folder / name
+    if target.exists() and (sha256 is None or _sha256(target) == sha256.lower()):
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    # wget leaves its temporary file behind when it fails, so give it a folder that goes away in any case
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
+        part = Path(temporary) / name
+        # wget quotes the path itself, and would quote a quoted one again
+        unquoted = urlunsplit(parts._replace(path=unquote(parts.path)))
+        try:
+            with _impatient():
+                wget.download(unquoted, out=str(part), bar=lambda now, total, width: _progress(name, now, total))
+        except HTTPError as error:
+            why = say("the server answered {code} {reason}", code=error.code, reason=error.reason)
+            raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=why)) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=error)) from error
+        finally:
+            print()  # ends the line of the progress
+        found = _sha256(part)
+        if sha256 is not None and found != sha256.lower():
+            raise DatasetError(
+                say(
+                    "{url} is not the file that was expected: its SHA-256 is {found} and not {sha256}.",
+                    url=url,
+                    found=found,
+                    sha256=sha256.lower(),
+                )
+            )
+        part.replace(target)
+    return target
+
+
+def _progress(name: str, now: int, total: int) -> str:
+    # without a Content-Length there is no total, and nothing to say but that it goes on
+    if total <= 0:
+        return f"{name} ..."
+    return f"{name} {now / total:4.0%} of {total / 1000:,.1f} kB"
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    # urllib, which wget uses, would wait for a silent server for ever
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def upload(client: "APIClient", path: str | os.PathLike[str], name: str | None = None) -> str:
+    """Store a file of rows as a data asset of the client's project.
+
+    The service takes a JSON list and uses nothing but ``input`` and ``output``: so that is what is sent, whatever
+    format and further columns the file has.
+
+    Args:
+        client: an ``APIClient`` with a default project.
+        path: a file for :func:`load_rows`.
+        name: what to call the asset; the file's own name, ending in ``.json``, when left out.
+
+    Returns:
+        The id of the data asset.
+
+    Raises:
+        DatasetError: if the file cannot be used.
+    """
+    rows = load_rows(path)[list(FIELDS)].to_dict("records")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{Path(path).stem}.json"
+        file.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        details = client.data_assets.create(name=name or file.name, file_path=str(file))
+    return str(client.data_assets.get_id(details))

@@ -1,0 +1,182 @@
+"""How fast prompts are answered: tuned against base through the SDK, and against PEFT's generate."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import torch
+from ibm_watsonx_ai import APIClient
+from ibm_watsonx_ai.experiment import TuneExperiment
+from ibm_watsonx_ai.foundation_models import ModelInference
+from ibm_watsonx_ai.helpers import DataConnection
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from prompt_tuning_helpers import (
+    choose_base_model,
+    connect,
+    datasets,
+    evaluate,
+    settings_for,
+    unique_serving_name,
+    watch,
+)
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, models
+from prompt_tuning_helpers.engine.rows import wrap
+from prompt_tuning_helpers.engine.soft_prompt import load
+from prompt_tuning_helpers.runtime.endpoint import running_endpoint
+
+from .measure import in_turn, seconds
+
+NEW_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The lesson's tuned model, deployed.
+
+    Args:
+        tuned: the deployment.
+        base: the base model.
+        soft_prompt: the folder of the tuned soft prompt.
+        tuning_s: seconds that tuning took, queue and start of the job's process included.
+    """
+
+    tuned: Any
+    base: Any
+    soft_prompt: Path
+    tuning_s: float
+
+
+@contextmanager
+def lesson() -> Iterator[Lesson]:
+    """Tune and deploy through the SDK, as the notebook does, on a runtime of its own."""
+    with tempfile.TemporaryDirectory() as state:
+        connection = connect(state=state)
+        client = APIClient(connection.credentials, project_id=connection.project_id)
+        experiment: Any = TuneExperiment(connection.credentials, project_id=connection.project_id)
+        model = choose_base_model(client)
+        settings = settings_for(model, rows=len(datasets.load_rows(datasets.reviews_path("train"))))
+        tuner = experiment.prompt_tuner(
+            name="bench",
+            task_id=experiment.Tasks.CLASSIFICATION,
+            base_model=model,
+            init_method="text",
+            **asdict(settings),
+        )
+        asset = datasets.upload(client, datasets.reviews_path("train"))
+        tuner.run([DataConnection(data_asset_id=asset)], background_mode=True)
+        tuning_s = seconds(lambda: watch(tuner, every=1))
+        deployment = client.deployments.create(
+            tuner.get_model_id(),
+            meta_props={
+                client.deployments.ConfigurationMetaNames.NAME: "bench",
+                client.deployments.ConfigurationMetaNames.ONLINE: {},
+                client.deployments.ConfigurationMetaNames.SERVING_NAME: unique_serving_name("bench"),
+            },
+        )
+        parameters = {"max_new_tokens": NEW_TOKENS}
+        deployment_id = client.deployments.get_id(deployment)
+        tuned = ModelInference(deployment_id=deployment_id, api_client=client, params=parameters)
+        base = ModelInference(model_id=model, api_client=client, params=parameters)
+        (weights,) = Path(state).rglob("adapter_model.safetensors")
+        yield Lesson(tuned, base, weights.parent, tuning_s)
+        _run_cli("stop", "--state", state)
+
+
+def accuracy_of(tuned: Lesson) -> float:
+    """Accuracy of the tuned deployment on the test rows."""
+    prompts, labels = prompts_and_labels()
+    return evaluate(labels, tuned.tuned.generate_text(prompt=prompts, concurrency_limit=2)).accuracy
+
+
+def score_tuned_vs_base(tuned: Lesson) -> float:
+    """Time to score the test rows through the SDK, two at a time, on the tuned deployment over the base model."""
+    prompts, _ = prompts_and_labels()
+    return (
+        1
+        / in_turn(
+            lambda: tuned.tuned.generate_text(prompt=prompts, concurrency_limit=2),
+            lambda: tuned.base.generate_text(prompt=prompts, concurrency_limit=2),
+        ).speed_up
+    )
+
+
+def score_vs_peft(soft_prompt: Path) -> float:
+    """Prompts per second over ``PeftModel.generate`` in batches of 8, on the test rows in their order."""
+    prompts, _ = prompts_and_labels()
+    tokenizer = models.load_tokenizer("smollm2")
+    network = AutoModelForCausalLM.from_pretrained(models.fetch("smollm2"), dtype=torch.float32)
+    peft_model: Any = PeftModel.from_pretrained(network, str(soft_prompt)).eval()
+    wrapped = [wrap(load(soft_prompt).verbalizer, prompt) for prompt in prompts]
+    engine = Engine({"smollm2": "smollm2"})
+    parameters = GenerationParameters(max_new_tokens=NEW_TOKENS)
+
+    def ours() -> list[str]:
+        requests = [GenerationRequest("smollm2", prompt, parameters, soft_prompt) for prompt in prompts]
+        return [future.result().text for future in [engine.generate(request) for request in requests]]
+
+    def theirs() -> list[str]:
+        answers: list[str] = []
+        for start in range(0, len(wrapped), 8):
+            batch = tokenizer(wrapped[start : start + 8], return_tensors="pt", padding=True, padding_side="left")
+            with torch.no_grad():
+                output = peft_model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
+            answers += tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        return answers
+
+    differing = sum(a != b for a, b in zip(ours(), theirs(), strict=True))
+    if differing:
+        print(f"note: {differing} of PEFT's {len(prompts)} answers differ from the engine's")
+    speed_up = in_turn(ours, theirs).speed_up
+    engine.close()
+    return speed_up
+
+
+def prompts_and_labels() -> tuple[list[str], list[str]]:
+    """The lesson's test rows."""
+    test = datasets.load_rows(datasets.reviews_path("test"))
+    return test["input"].tolist(), test["output"].tolist()
+
+
+def runtime_ready_s() -> float:
+    """Seconds from the start of the runtime's process to its first answer, with a warm cache; median of 5."""
+    return median(_start_and_ask() for _ in range(5))
+
+
+def tutorial_s() -> float:
+    """Seconds for the whole notebook."""
+    script = Path(__file__).parents[2] / "notebooks" / "execute.py"
+    return seconds(lambda: subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.DEVNULL))
+
+
+def _start_and_ask() -> float:
+    with tempfile.TemporaryDirectory() as state:
+        command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--state", state]
+        started = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while (endpoint := running_endpoint(Path(state))) is None:
+                time.sleep(0.02)
+            with httpx.Client(verify=endpoint.ca_bundle, base_url=endpoint.url, timeout=60) as client:
+                token = client.post("/identity/token", data={"apikey": endpoint.api_key}).json()["access_token"]
+                body = {"model_id": endpoint.models[0], "input": "Hello", "project_id": endpoint.project_id}
+                answer = client.post(
+                    "/ml/v1/text/generation?version=2026-10-14", json=body, headers={"Authorization": f"Bearer {token}"}
+                )
+                answer.raise_for_status()
+            took = time.perf_counter() - started
+            process.terminate()
+        return took
+
+
+def _run_cli(*arguments: str) -> None:
+    command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,171 @@
+"""How fast the engine tunes: against PEFT's own prompt tuning, and against the machine's matrix products."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PromptTuningConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from prompt_tuning_helpers.datasets import reviews_path
+from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine.defaults import default_settings
+from prompt_tuning_helpers.engine.llama import LlamaForward
+from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
+from prompt_tuning_helpers.engine.soft_prompt import initialise
+from prompt_tuning_helpers.engine.tune import schedule_of
+from prompt_tuning_helpers.engine.updater import Updater
+
+from .measure import in_turn, seconds
+
+Rows = list[tuple[list[int], list[int]]]
+
+
+def settings_of(virtual_tokens: int) -> TuningSettings:
+    """The lesson's settings, at another length of the soft prompt."""
+    return replace(default_settings("smollm2"), num_virtual_tokens=virtual_tokens)
+
+
+def encoded(settings: TuningSettings) -> EncodedRows:
+    """The lesson's training rows."""
+    return encode_rows(read_rows(reviews_path("train")), models.load_tokenizer("smollm2"), settings)
+
+
+def tune_vs_peft(virtual_tokens: int) -> float:
+    """Samples per second over PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row."""
+    settings = settings_of(virtual_tokens)
+    data = encoded(settings)
+    ours, theirs = _our_updates(settings, data), _peft_updates(settings, data)
+    return in_turn(lambda: [next(ours) for _ in range(3)], lambda: [next(theirs) for _ in range(3)]).speed_up
+
+
+def gemm_fraction() -> float:
+    """Useful operations per second while tuning, over those of a large float32 matrix product in the same run."""
+    settings = default_settings("smollm2")
+    data = encoded(settings)
+    batches = [[data.rows[i] for i in indices] for _, indices in schedule_of(len(data.rows), settings)]
+    model = models.load("smollm2").model
+    assert isinstance(model, LlamaForward)
+    shared = settings.num_virtual_tokens + len(data.shared)
+    updates = _our_updates(settings, data)
+    size = 2048
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    fractions = []
+    next(updates)
+    for batch in batches[1:8]:
+        work = useful_operations(model, shared, batch)
+        ours = seconds(lambda: next(updates))
+        product = seconds(lambda: [left @ right for _ in range(10)]) / 10
+        fractions.append(work / ours / (2 * size**3 / product))
+    return statistics.median(fractions)
+
+
+def useful_operations(model: LlamaForward, shared: int, rows: Rows) -> float:
+    """Floating-point operations that one update cannot do without: forward, and backward to the activations.
+
+    A product of [n, a] and [a, b] counts 2nab; twice that with its backward. Norms, activations and padding do not
+    count. In the last block, only the positions with labels go beyond the keys and values.
+    """
+    layer = model.layers[0]
+    size, heads = model.head_size, model.heads
+    labels = sum(len(outputs) for _, outputs in rows)
+    lengths = [len(inputs) + len(outputs) - 1 for inputs, outputs in rows]
+    tokens = shared + sum(lengths)
+    inner = layer.output.numel() + layer.gate_up.numel() + layer.down.numel()
+    blocks = len(model.layers)
+    projections = 2 * (blocks * tokens * layer.query_key_value.numel() + ((blocks - 1) * tokens + labels) * inner)
+    attended = shared * (shared + 1) / 2 + sum(n * shared + n * (n + 1) / 2 for n in lengths)
+    attention = blocks * 4 * attended * heads * size
+    head = 2 * labels * model.head.numel()
+    return 2 * (projections + attention + head)
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of a tuning job's process on the lesson's settings, the base model included, in MiB."""
+    return _peak_of_job(64, "smollm2")
+
+
+def rows_scaling() -> float:
+    """Time per row at 5,000 rows over time per row at 500: reading, encoding and one epoch on the tiny model.
+
+    There the rows' own cost is not hidden behind the model's.
+    """
+    return 1 / (10 * in_turn(_epoch_of(5000), _epoch_of(500)).speed_up)
+
+
+def rows_memory() -> float:
+    """Peak memory of a tuning job on 5,000 rows over that on 500, each in a process of its own, on the tiny model."""
+    return _peak_of_job(5000) / _peak_of_job(500)
+
+
+def _epoch_of(rows: int) -> Callable[[], None]:
+    settings = replace(default_settings("tiny"), num_epochs=1)
+    loaded = models.load("tiny")
+
+    def work() -> None:
+        data = encode_rows(_many_rows(rows), loaded.tokenizer, settings)
+        updater = Updater(loaded.model, initialise(loaded.model, models.fetch("tiny"), settings), data, settings)
+        for _, indices in schedule_of(len(data.rows), settings):
+            updater.update(indices)
+
+    return work
+
+
+def _many_rows(rows: int) -> list[TrainingRow]:
+    return list(islice(cycle(read_rows(reviews_path("train"))), rows))
+
+
+def _our_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
+    loaded = models.load("smollm2")
+    prompt = initialise(loaded.model, models.fetch("smollm2"), settings)
+    updater = Updater(loaded.model, prompt, data, settings)
+    for _, indices in schedule_of(len(data.rows), settings):
+        updater.update(indices)
+        yield
+
+
+def _peft_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
+    network = AutoModelForCausalLM.from_pretrained(models.fetch("smollm2"), dtype=torch.float32)
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=settings.num_virtual_tokens)
+    model: Any = get_peft_model(network, config)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.learning_rate)
+    for _, indices in schedule_of(len(data.rows), settings):
+        optimizer.zero_grad()
+        model(**_padded(data.shared, [data.rows[i] for i in indices])).loss.backward()
+        optimizer.step()
+        yield
+
+
+def _padded(shared: list[int], rows: Rows) -> dict[str, torch.Tensor]:
+    longest = max(len(shared) + len(inputs) + len(outputs) for inputs, outputs in rows)
+    columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}
+    for inputs, outputs in rows:
+        tokens = shared + inputs + outputs
+        padding = longest - len(tokens)
+        columns["input_ids"].append(tokens + [0] * padding)
+        columns["attention_mask"].append([1] * len(tokens) + [0] * padding)
+        columns["labels"].append([-100] * (len(tokens) - len(outputs)) + outputs + [-100] * padding)
+    return {name: torch.tensor(values) for name, values in columns.items()}
+
+
+def _peak_of_job(rows: int, model: str = "tiny") -> float:
+    """Peak resident memory of a job of one epoch, in MiB, as the operating system accounts it."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "rows.json"
+        data.write_text(json.dumps([asdict(row) for row in _many_rows(rows)]), encoding="utf-8")
+        command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", f"{folder}/job", "--model", model]
+        command += ["--data", str(data), "--setting", "num_epochs=1"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"The tuning job failed with status {status}.")
+        return usage.ru_maxrss / 1024

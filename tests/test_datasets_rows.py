@@ -1,0 +1,169 @@
+"""Reading, refusing and describing rows, and finding the reviews."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prompt_tuning_helpers.datasets import REVIEWS_TEST, DatasetError, describe, load_rows, reviews_path
+
+ROWS = [{"input": "Comment: clean dog", "output": "1"}, {"input": "Comment: wet dog", "output": "0"}]
+
+# text as it comes: any script, separators, quotes, line ends; but with something to see in it
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text.strip())
+TABLE_TEXTS = TEXTS.filter(lambda text: "\0" not in text and not text.startswith("\ufeff"))
+wild = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", json.dumps(ROWS)),
+        ("a.json", "\n".join(map(json.dumps, ROWS))),
+        ("a.JSON", " \n" + json.dumps(ROWS, indent=2)),
+        ("a.jsonl", "\r\n".join(map(json.dumps, ROWS)) + "\r\n\r\n"),
+        ("a.csv", "input,output\nComment: clean dog,1\nComment: wet dog,0\n"),
+        ("a.csv", 'output;input\r\n1;Comment: clean dog\r\n0;"Comment: wet dog"\r\n'),
+        ("a.csv", "\n\ninput\toutput\nComment: clean dog\t1\n\nComment: wet dog\t0"),
+    ],
+)
+def test_the_same_rows_come_from_each_format(tmp_path: Path, name: str, text: str, bom: str) -> None:
+    frame = load_rows(write(tmp_path, name, bom + text))
+    assert list(frame.columns) == ["input", "output"]
+    assert frame.to_dict("records") == ROWS
+
+
+@pytest.mark.parametrize("label", ["0", "01", "1.0", "NA", "nan", "null", "None", "TRUE", "1e5", " 1", "-0"])
+def test_labels_stay_the_text_they_are(tmp_path: Path, label: str) -> None:
+    rows = [{"input": "x", "output": label}]
+    assert load_rows(write(tmp_path, "a.json", json.dumps(rows)))["output"].tolist() == [label]
+    assert load_rows(write(tmp_path, "a.jsonl", json.dumps(rows[0])))["output"].tolist() == [label]
+    assert load_rows(write(tmp_path, "a.csv", f'input,output\nx,"{label}"\n'))["output"].tolist() == [label]
+
+
+def test_numbers_in_json_become_the_text_they_are_written_as(tmp_path: Path) -> None:
+    text = '[{"input": "x", "output": 1}, {"input": "y", "output": 1.0}, {"input": "z", "output": %s}]' % ("9" * 5000)
+    assert load_rows(write(tmp_path, "a.json", text))["output"].tolist() == ["1", "1.0", "9" * 5000]
+
+
+def test_further_columns_are_kept_behind_the_two(tmp_path: Path) -> None:
+    rows = [{"phenomenon": "plain", **ROWS[0]}, {**ROWS[1], "stars": 2}]
+    frame = load_rows(write(tmp_path, "a.json", json.dumps(rows)))
+    assert list(frame.columns) == ["input", "output", "phenomenon", "stars"]
+    assert frame["stars"].tolist() == [None, "2"]
+
+
+@wild
+@given(rows=st.lists(st.tuples(TABLE_TEXTS, TABLE_TEXTS), min_size=1, max_size=5))
+def test_any_text_survives_each_format(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    expected = [{"input": text, "output": label} for text, label in rows]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in expected)
+    table = "input,output\n" + "".join(
+        ",".join('"' + value.replace('"', '""') + '"' for value in row) + "\r\n" for row in rows
+    )
+    for name, text in [("a.json", json.dumps(expected, ensure_ascii=False)), ("b.jsonl", lines), ("c.csv", table)]:
+        assert load_rows(write(tmp_path, name, text)).to_dict("records") == expected
+
+
+@wild
+@given(content=st.binary(max_size=60), suffix=st.sampled_from([".json", ".jsonl", ".csv"]))
+def test_whatever_a_file_holds_the_only_error_is_ours(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    with contextlib.suppress(DatasetError):
+        assert len(load_rows(path)) > 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["input", "output", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@wild
+@given(value=JSON)
+def test_whatever_json_holds_the_only_error_is_ours(tmp_path: Path, value: Any) -> None:
+    with contextlib.suppress(DatasetError):
+        frame = load_rows(write(tmp_path, "a.json", json.dumps(value)))
+        assert all(isinstance(v, str) and v.strip() for v in [*frame["input"], *frame["output"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "x", r"a\.txt: the name should end in"),
+        ("a.json", "", r"a\.json: there are no rows"),
+        ("a.json", "[]", r"a\.json: there are no rows"),
+        ("a.csv", "input,output\n", r"a\.csv: there are no rows"),
+        ("a.json", '[{"input": "x",]', r"a\.json, line 1, column 16: not valid JSON"),
+        ("a.jsonl", '{"input": "x", "output": "1"}\n{"input"', r"a\.jsonl, line 2, column 9: not valid JSON"),
+        ("a.json", '{\n"rows": []\n}', r"a\.json: expected a list of rows"),
+        ("a.json", "[1]", r"a\.json, row 1: expected an object"),
+        ("a.jsonl", "\n3", r"a\.jsonl, line 2: expected an object"),
+        ("a.json", "[" * 100_000, r"a\.json: nested too deeply"),
+        (
+            "a.json",
+            '[{"text": "x", "output": "1"}]',
+            r'row 1: the field "input" is missing; there is: "text", "output"',
+        ),
+        ("a.json", '[{"input": "x", "output": null}]', r'row 1: the field "output" is null'),
+        ("a.json", '[{"input": "x", "output": NaN}]', r'row 1: the field "output" is null'),
+        ("a.json", '[{"input": "x", "output": true}]', r'row 1: the field "output" is not text but of type bool'),
+        ("a.json", '[{"input": "x", "output": [1]}]', r'row 1: the field "output" is not text but of type list'),
+        ("a.json", r'[{"input": "\ud800", "output": "1"}]', r"row 1: .* half a character"),
+        ("a.csv", "input,output\nx,1\n  ,1\n", r'a\.csv, row 2: the field "input" is empty'),
+        ("a.csv", "input,output\nx,1\ny\n", r'a\.csv, row 2: the field "output" is null'),
+        ("a.csv", "input,output\nx,1\ny, z,1\n", r"a\.csv, row 2: more values than the header has columns"),
+        ("a.csv", 'input,output\n"x,1\n', r"a\.csv, line 1: unexpected end"),
+        ("a.csv", "text,label\nx,1\n", r'row 1: the field "input" is missing; there is: "text", "label"'),
+    ],
+)
+def test_a_bad_file_is_named_with_place_and_reason(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_rows(write(tmp_path, name, text))
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_missing_file_and_another_encoding_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none\.json cannot be read: No such file"):
+        load_rows(tmp_path / "none.json")
+    (tmp_path / "a.csv").write_bytes("input,output\ncafé,1\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"a\.csv is not UTF-8 text \(byte 17\)"):
+        load_rows(tmp_path / "a.csv")
+
+
+def test_the_reviews_are_found_installed_or_in_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reviews_path("train").name == "dog_grooming_reviews_train_data.json"
+    assert REVIEWS_TEST.exists()
+    monkeypatch.setattr("prompt_tuning_helpers.datasets.rows.PACKAGE", tmp_path / "package")
+    assert reviews_path("test") == tmp_path / "data" / "dog_grooming_reviews_test_data.json"
+    installed = tmp_path / "package" / "data" / "dog_grooming_reviews_test_data.json"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    assert reviews_path("test") == installed
+    with pytest.raises(ValueError, match='no "dev"'):
+        reviews_path("dev")
+
+
+def test_describe_counts_the_words_of_the_texts_only() -> None:
+    texts = ["a", "a b", "a b c", "a b c d", "a b c d e f g"]
+    inputs = [f"Say whether it is good.\nComment: {text}\nAnswer:\n" for text in texts]
+    table = describe(pd.DataFrame({"input": inputs, "output": list("01010")}))
+    assert table.index.tolist() == ["0", "1", "all"]
+    assert table.loc["0"].tolist() == [3, 1, 3, 3.7, 7]
+    assert table.loc["all"].tolist() == [5, 1, 3, 3.4, 7]
