@@ -48,7 +48,10 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     ax.set_xticks([epoch + 0.5 for epoch in epochs], [str(epoch + 1) for epoch in epochs])
     ax.set_xlabel(say("Epoch"))
     ax.set_ylabel(say("Loss"))
-    ax.set_ylim(bottom=0, top=max(losses) * 1.15 or 1)
+    # The first losses can be a hundred times the last, and what matters happens among the last.
+    if min(losses) > 0:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
     ax.set_title(say("Learning curve"))
     ax.legend(frameon=False)
     return _done(figure)

