@@ -1,6 +1,7 @@
 """Executes a notebook from top to bottom in a fresh kernel, into build/, and prints the scores that it measured."""
 
 import argparse
+import base64
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 NOTEBOOKS = Path(__file__).parent
 BUILD = NOTEBOOKS.parent / "build"
+PICTURE = NOTEBOOKS / "images" / "comparison.png"
 
 
 def execute(path: Path) -> Path:
@@ -47,6 +49,7 @@ def execute(path: Path) -> Path:
         client = NotebookClient(
             notebook,
             timeout=None,
+            extra_arguments=["--log-level=40"],  # errors only: that loopback is not encrypted is no news
             resources={"metadata": {"path": str(BUILD)}},
             on_cell_start=begin,
             on_cell_executed=end,
@@ -58,6 +61,15 @@ def execute(path: Path) -> Path:
                 cell.metadata.pop("execution", None)  # times, which differ from run to run
             nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
     return target
+
+
+def store(executed: Path, path: Path) -> None:
+    """Keep an executed notebook's outputs in the notebook, and its picture of the scores for the README."""
+    shutil.copyfile(executed, path)
+    for cell in nbformat.read(executed, as_version=4).cells:  # type: ignore[no-untyped-call]
+        if cell.id == "plot-comparison":
+            PICTURE.parent.mkdir(exist_ok=True)
+            PICTURE.write_bytes(base64.b64decode(cell.outputs[0].data["image/png"]))
 
 
 def main() -> None:
@@ -73,7 +85,7 @@ def main() -> None:
         sys.exit(f"{error}\nA cell failed; see {os.path.relpath(BUILD / options.notebook.name)}.")
     print(f"Executed in {time.monotonic() - started:.0f} s: {os.path.relpath(executed)}")
     if options.store:
-        shutil.copyfile(executed, options.notebook)
+        store(executed, options.notebook)
     scores_file = BUILD / "scores.json"
     if scores_file.is_file():
         scores = json.loads(scores_file.read_text(encoding="utf-8"))
