@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-STATE ?= build/runtime
 
 .PHONY: help tutorial test lab runtime bench check clean
 help:

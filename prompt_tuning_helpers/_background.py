@@ -15,7 +15,21 @@ from ._service import ConnectionSetupError, in_notebook
 if TYPE_CHECKING:
     from .runtime.endpoint import Endpoint
 
-LOCAL_REQUIREMENTS = ("psutil", "torch", "transformers", "peft", "starlette", "uvicorn", "trustme")
+LOCAL_REQUIREMENTS = (
+    "filelock",
+    "gguf",
+    "httptools",
+    "jwt",
+    "peft",
+    "psutil",
+    "safetensors",
+    "starlette",
+    "torch",
+    "transformers",
+    "trustme",
+    "typer",
+    "uvicorn",
+)
 START_SECONDS = 180.0
 
 

@@ -129,7 +129,7 @@ def _from_environment(state: str | Path | None) -> Connection:
         )
     if _is_loopback(url):
         running = _running_at(url, state)
-        bundle = os.environ.get("SSL_CERT_FILE") or (running.ca_bundle if running else "")
+        bundle = running.ca_bundle if running else os.environ.get("SSL_CERT_FILE", "")
         if not Path(bundle).is_file():
             raise ConnectionSetupError(
                 f"WATSONX_URL points to a runtime on this computer ({url}), but SSL_CERT_FILE does not name its "

@@ -207,7 +207,7 @@ class Comparison:
         )
         if not self.significant:
             judgement = say(
-                "Between two equally good models, a difference like this is quite likely (exact McNemar's test, "
+                "Between two equally good models, a difference like this can arise by chance (exact McNemar's test, "
                 "{p}): these rows do not show that either is better.",
                 p=_p(self.p_value),
             )

@@ -98,8 +98,8 @@ def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
     offered: list[str] = [spec["model_id"] for spec in (answer or {}).get("resources", [])]
     if not offered:
         raise NoTunableModelError(
-            "This service offers no base model for prompt tuning. IBM has deprecated prompt tuning and announced the "
-            "end of tuning on the hosted service for 10 September 2026. To follow the lesson all the same, unset "
+            "This service offers no base model for prompt tuning. IBM has deprecated prompt tuning and announced that "
+            "tuning on the hosted service would end on 10 September 2026. To follow the lesson all the same, unset "
             "WATSONX_APIKEY and restart the kernel: it then runs on your own computer."
         )
     if preferred is None:

@@ -87,12 +87,12 @@ def test_labels_are_looked_at() -> None:
     ]
 
 
-def test_inputs_that_would_be_cut_off_are_found() -> None:
+def test_inputs_that_would_be_left_out_are_found() -> None:
     frame = frame_of("a b c", "a b", "a b c d e f", "a", labels="1010")
     report = check(frame, count_tokens=lambda text: len(text.split()), max_input_tokens=2)
     (finding,) = report.of("too long")
     assert finding.train == (1, 3)
-    assert finding.text.endswith("2 of 4 training rows are longer than 2 tokens, and would be cut off: 1 (3), 3 (6).")
+    assert finding.text.endswith("2 of 4 training rows are longer than 2 tokens, and would be left out: 1 (3), 3 (6).")
     assert not report.estimated
     assert report.parts[0].longest == 6
 

@@ -100,18 +100,18 @@ def _find_label_trouble(split: Split) -> Iterator[Finding]:
 
 
 def find_too_long(split: Split, tokens: Callable[[str], int], most: int, *, estimated: bool) -> Iterator[Finding]:
-    """Find inputs that the tuning would cut off.
+    """Find inputs that the tuning would leave out.
 
     Args:
         split: training or test rows.
         tokens: counts the tokens of a text.
-        most: length from which inputs are cut off.
+        most: the most tokens that an input may have.
         estimated: whether the count is an estimate.
     """
     long = {n: size for n, text in enumerate(split.inputs, start=1) if (size := tokens(text)) > most}
     if long:
         text = say(
-            "{count} of {all} {name} rows are longer than {most} tokens, and would be cut off: {rows}.",
+            "{count} of {all} {name} rows are longer than {most} tokens, and would be left out: {rows}.",
             count=len(long),
             all=len(split.inputs),
             name=say(split.name),

@@ -37,7 +37,7 @@ def tune(
 
     try:
         if data:
-            _new_job(folder, data, model, setting or [])
+            new_job(folder, data, model, setting or [])
         elif not (folder / "job.json").is_file():
             raise EngineError(f"{folder} holds no job. Name the training file of a new one with --data.")
     except EngineError as error:
@@ -45,7 +45,12 @@ def tune(
     raise SystemExit(run_job(folder, show=data is not None))
 
 
-def _new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
+def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
+    """Write the job of a new folder.
+
+    Raises:
+        EngineError: for an unknown setting, a missing file, or a folder that holds another job.
+    """
     from dataclasses import asdict
 
     from .defaults import default_settings
@@ -66,8 +71,13 @@ def _new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
             raise EngineError(f"{name} is {value!r}, which is no {kind.__name__}.") from None
     if not data.is_file():
         raise EngineError(f"There is no training file {data}.")
-    # Under torchrun each process comes by here, and all write the same.
-    Job(model, default_model_id(model), data.resolve(), TuningSettings(**values)).write(folder)
+    job = Job(model, default_model_id(model), data.resolve(), TuningSettings(**values))
+    if (folder / "job.json").is_file() and Job.read(folder) != job:
+        raise EngineError(
+            f"{folder} holds a job with other settings or data. Name another folder for a new one; to go on with the "
+            "old one, leave out --data."
+        )
+    job.write(folder)  # under torchrun each process comes by here, and all write the same
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ class Past(ABC):
 
     length: int
 
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """Tokens that memory is taken for, ``length`` or more."""
+
     @abstractmethod
     def copy(self, length: int) -> "Past":
         """The first ``length`` tokens of this past, as a past of its own."""

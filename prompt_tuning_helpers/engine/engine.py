@@ -1,6 +1,7 @@
 """The engine's three verbs: list the base models, tune, generate."""
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import models, rows
 from .defaults import default_settings
 from .errors import EngineError
-from .settings import Generation, GenerationParameters, TuningSettings
+from .settings import Generation, GenerationParameters, TuningSettings, check_settings
 
 if TYPE_CHECKING:
     from .generate import Generator
@@ -73,6 +74,7 @@ class Engine:
         self._sources = dict(models)
         self._aliases = aliases
         self._generators: dict[str, Generator] = {}
+        self._lock = threading.Lock()
 
     def list_base_models(self) -> list[ModelCard]:
         """The models that can be tuned and asked.
@@ -98,7 +100,7 @@ class Engine:
             TrainingDataError: with the first unusable row named.
             EngineError: for settings or a model that cannot be used.
         """
-        rows.check_verbalizer(settings.verbalizer)
+        check_settings(settings)
         tokenizer = models.load_tokenizer(self._source(model_id))
         rows.encode_rows(rows.read_rows(data), tokenizer, settings)
 
@@ -121,8 +123,9 @@ class Engine:
 
         source = self._source(request.model_id)
         check_parameters(request.parameters)
-        if source not in self._generators:
-            self._generators[source] = Generator(lambda: models.load(source))
+        with self._lock:
+            if source not in self._generators:
+                self._generators[source] = Generator(lambda: models.load(source))
         return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_text)
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
@@ -204,7 +207,7 @@ def _facts(source: str) -> dict[str, Any]:
         "provider": name.split("/")[0],
         "description": f"A causal language model of type {config.model_type}, served on this machine.",
         "parameters": None,
-        "max_sequence_length": config.max_position_embeddings,
+        "max_sequence_length": models.max_length_of(config),
     }
 
 

@@ -21,6 +21,11 @@ class GeneralPast(Past):
         self.cache = cache
         self.length = length
 
+    @property
+    def room(self) -> int:
+        """Tokens that memory is taken for."""
+        return self.length
+
     def copy(self, length: int) -> "GeneralPast":
         """The whole past, as a past of its own; a part of it cannot be had for every kind of model."""
         assert length == self.length
@@ -48,11 +53,19 @@ class GeneralForward(CausalModel):
                 code="model_not_supported",
             )
         self.network = model
+        if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._empty_cache().layers):
+            raise EngineError(
+                f"Models of type {model.config.model_type!r} keep a past that cannot be shared by the rows of a batch. "
+                "Use a model that has attention in all its layers.",
+                code="model_not_supported",
+            )
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings of token ids: ``[...]`` to ``[..., H]``."""
-        return torch.nn.functional.embedding(tokens, self.embedding)
+        # By the model's own module: some families scale their embeddings there.
+        embeddings: Tensor = self.network.get_input_embeddings()(tokens)
+        return embeddings
 
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
         """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""

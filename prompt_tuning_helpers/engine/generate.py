@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from .settings import Generation, GenerationParameters
 from .soft_prompt import load
 
 MAX_BATCH = 8  # as many requests as the SDK sends at once
+MAX_PREFIXES = 32  # deployments whose computed soft prompt is kept
+STOPPING = "The runtime is stopping; ask again when it is back."
 REMEMBERED_TOKENS = 8192  # how much of earlier prompts is kept for those that begin alike
 
 
@@ -31,15 +33,6 @@ class _Request:
     soft_prompt: Path | None
     on_text: Callable[[str], None] | None
     future: Future[Generation]
-
-
-@dataclass
-class _Remembered:
-    """A sequence that was computed before: a prompt that begins alike goes on from there."""
-
-    soft_prompt: Path | None
-    tokens: list[int]
-    past: Past
 
 
 @dataclass
@@ -68,9 +61,9 @@ class Generator:
     def __init__(self, loader: Callable[[], LoadedModel]) -> None:
         self._loader = loader
         self._requests: queue.Queue[_Request | None] = queue.Queue()
-        self._remembered: OrderedDict[int, _Remembered] = OrderedDict()
-        self._prefixes: dict[Path, tuple[Past, str]] = {}
-        self._next_key = 0
+        self._loaded: LoadedModel | None = None
+        self._remembered: OrderedDict[tuple[Path | None, tuple[int, ...]], Past] = OrderedDict()
+        self._prefixes: OrderedDict[Path, tuple[Past, str]] = OrderedDict()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
         self._thread.start()
@@ -84,6 +77,8 @@ class Generator:
     ) -> Future[Generation]:
         """Queue a prompt; the future has its answer, or the EngineError that kept it from one."""
         future: Future[Generation] = Future()
+        if self._closed:
+            _fail(future, EngineError(STOPPING))
         self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
         return future
 
@@ -105,11 +100,11 @@ class Generator:
                     _fail(answer.request.future, error)
                 active.clear()
         for answer in active:
-            _fail(answer.request.future, EngineError("The runtime is stopping; ask again when it is back."))
+            _fail(answer.request.future, EngineError(STOPPING))
         while not self._requests.empty():
             request = self._requests.get()
             if request:
-                _fail(request.future, EngineError("The runtime is stopping; ask again when it is back."))
+                _fail(request.future, EngineError(STOPPING))
 
     def _admit(self, active: list[_Answer]) -> None:
         """Move waiting requests into the batch; wait for one only if there is nothing else to do."""
@@ -132,8 +127,13 @@ class Generator:
             else:
                 active.append(answer)
 
+    def _model(self) -> LoadedModel:
+        if self._loaded is None:
+            self._loaded = self._loader()
+        return self._loaded
+
     def _prepare(self, request: _Request) -> _Answer:
-        loaded = self._loader()
+        loaded = self._model()
         prompt, virtual_tokens = request.prompt, 0
         if request.soft_prompt:
             prefix, verbalizer = self._prefix(loaded, request.soft_prompt)
@@ -142,8 +142,10 @@ class Generator:
         if request.parameters.truncate_input_tokens:
             tokens = tokens[-request.parameters.truncate_input_tokens :]
         # A model that saw no token at all has nothing to go on from; its start or end token stands for "nothing".
-        tokens = tokens or [loaded.tokenizer.bos_token_id or loaded.tokenizer.eos_token_id or 0]
-        limit = loaded.config.max_position_embeddings
+        if not tokens:
+            start = loaded.tokenizer.bos_token_id
+            tokens = [min(loaded.end_tokens, default=0) if start is None else start]
+        limit = loaded.max_length
         if len(tokens) + virtual_tokens >= limit:
             soft = f" and the soft prompt {virtual_tokens}" if virtual_tokens else ""
             raise EngineError(
@@ -159,7 +161,7 @@ class Generator:
             tokens=tokens,
             past=past,
             waiting=tokens[past.length - virtual_tokens :],
-            chooser=TokenChooser(request.parameters, _end_tokens(loaded), tokens),
+            chooser=TokenChooser(request.parameters, loaded.end_tokens, tokens),
             virtual_tokens=virtual_tokens,
             deadline=time.monotonic() + limit_seconds if limit_seconds else float("inf"),
         )
@@ -178,32 +180,34 @@ class Generator:
             past = loaded.model.new_past()
             loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
             self._prefixes[folder] = past, soft_prompt.verbalizer
+            if len(self._prefixes) > MAX_PREFIXES:
+                self._prefixes.popitem(last=False)
         return self._prefixes[folder]
 
     def _recall(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> Past:
         """A past to go on from: the longest beginning that an earlier prompt shares, or the soft prompt alone."""
         virtual = self._prefixes[soft_prompt][0].length if soft_prompt else 0
         best_key, best = None, 0
-        for key, remembered in self._remembered.items():
-            if remembered.soft_prompt == soft_prompt:
+        for key in self._remembered:
+            if key[0] == soft_prompt:
                 # The last token must be read anew: its logits are what is asked for.
-                shared = min(_shared(remembered.tokens, tokens), len(tokens) - 1)
+                shared = min(_shared(key[1], tokens), len(tokens) - 1)
                 if shared > best:
                     best_key, best = key, shared
         if best_key is not None:
             self._remembered.move_to_end(best_key)
-            return self._remembered[best_key].past.copy(virtual + best)
+            return self._remembered[best_key].copy(virtual + best)
         if soft_prompt:
             return self._prefixes[soft_prompt][0].copy(virtual)
         return loaded.model.new_past()
 
     def _remember(self, loaded: LoadedModel, answer: _Answer) -> None:
-        if not loaded.model.can_reuse or answer.past.length > REMEMBERED_TOKENS:
+        if not loaded.model.can_reuse or answer.past.room > REMEMBERED_TOKENS:
             return
-        entry = _Remembered(answer.request.soft_prompt, answer.tokens, answer.past)
-        self._remembered[self._next_key] = entry
-        self._next_key += 1
-        while sum(r.past.length for r in self._remembered.values()) > REMEMBERED_TOKENS:
+        key = answer.request.soft_prompt, tuple(answer.tokens)
+        self._remembered[key] = answer.past
+        self._remembered.move_to_end(key)
+        while sum(past.room for past in self._remembered.values()) > REMEMBERED_TOKENS:
             self._remembered.popitem(last=False)
 
     def _step(self, active: list[_Answer]) -> None:
@@ -211,21 +215,32 @@ class Generator:
         active[:] = [answer for answer in active if not answer.request.future.cancelled()]
         if not active:
             return
-        loaded = self._loader()
+        loaded = self._model()
         device = loaded.model.embedding.device
         inputs = [loaded.model.embed(torch.tensor(answer.waiting, device=device)) for answer in active]
         logits = loaded.model.extend([answer.past for answer in active], inputs)
         for answer, scores in zip(list(active), logits, strict=True):
-            token = answer.chooser.choose(scores)
-            answer.generated.append(token)
-            answer.waiting = [token]
-            reason = self._read(loaded, answer, token)
+            try:
+                reason = self._advance(loaded, answer, scores)
+            except Exception as error:  # the other answers must not suffer for this one
+                active.remove(answer)
+                _fail(answer.request.future, error)
+                continue
             if reason:
                 active.remove(answer)
                 self._remember(loaded, answer)
-                _finish(answer, reason)
-            elif answer.request.on_text:
-                _send(answer, final=False)
+
+    def _advance(self, loaded: LoadedModel, answer: _Answer, scores: torch.Tensor) -> str | None:
+        """Give one answer its next token; why it is complete, or ``None`` if it is not."""
+        token = answer.chooser.choose(scores)
+        answer.generated.append(token)
+        answer.waiting = [token]
+        reason = self._read(loaded, answer, token)
+        if reason:
+            _finish(answer, reason)
+        elif answer.request.on_text:
+            _send(answer, final=False)
+        return reason
 
     def _read(self, loaded: LoadedModel, answer: _Answer, token: int) -> str | None:
         """Bring the text up to date; why the answer is complete, or ``None`` if it is not."""
@@ -240,20 +255,14 @@ class Generator:
             return "stop_sequence"
         if len(answer.generated) >= parameters.max_new_tokens:
             return "max_tokens"
-        if answer.past.length + 1 >= loaded.config.max_position_embeddings:
+        if answer.past.length + 1 >= loaded.max_length:
             return "token_limit"
         if time.monotonic() > answer.deadline:
             return "time_limit"
         return None
 
 
-def _end_tokens(loaded: LoadedModel) -> set[int]:
-    configured = loaded.config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    return {token for token in (*ends, loaded.tokenizer.eos_token_id) if token is not None}
-
-
-def _shared(first: list[int], second: list[int]) -> int:
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
     """How many leading tokens two sequences share."""
     count = 0
     for a, b in zip(first, second, strict=False):

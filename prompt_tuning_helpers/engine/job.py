@@ -4,7 +4,9 @@
 ``soft_prompt/`` (a PEFT adapter) or ``failure.json``.
 """
 
+import errno
 import json
+import logging
 import os
 import signal
 import time
@@ -18,7 +20,7 @@ from filelock import FileLock
 from . import models, rows, soft_prompt
 from .errors import EngineError
 from .memory import keep_freed_memory
-from .settings import TuningSettings
+from .settings import TuningSettings, check_settings
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ def run_job(folder: Path, show: bool = False) -> int:
         except FloatingPointError as error:
             advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
             return _fail(folder, "training_diverged", f"Tuning diverged: {error}. {advice}")
-        except (MemoryError, OSError) as error:
-            advice = "Free memory or disk space, then run it again."
-            return _fail(folder, "training_failed", f"Tuning stopped: {error}. {advice}")
+        except (MemoryError, OSError, RuntimeError) as error:
+            logging.getLogger(__name__).exception("The job failed")
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return _fail(folder, "training_failed", f"Tuning stopped: {reason}. {_advice(error)}")
     return 0
 
 
@@ -100,16 +103,15 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> No
     from .tune import Progress, tune
     from .updater import checkpointed_updates
 
-    rows.check_verbalizer(job.settings.verbalizer)
+    check_settings(job.settings)
     examples = rows.read_rows(job.data)
     loaded = models.load(job.model)
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
-    limit = loaded.config.max_position_embeddings
-    if longest + job.settings.num_virtual_tokens > limit:
+    if longest + job.settings.num_virtual_tokens > loaded.max_length:
         raise EngineError(
             f"The longest row has {longest} tokens and the soft prompt {job.settings.num_virtual_tokens}, but the "
-            f"model attends to at most {limit}. Lower max_input_tokens or num_virtual_tokens."
+            f"model attends to at most {loaded.max_length}. Lower max_input_tokens or num_virtual_tokens."
         )
     prompt = soft_prompt.initialise(loaded.model, models.fetch(job.model), job.settings)
     checkpoint = folder / "checkpoint.safetensors"
@@ -135,7 +137,9 @@ class _Metrics:
 
     def __init__(self, path: Path, done: int) -> None:
         self._path = path
-        self._path.write_text("".join(line + "\n" for line in _lines_up_to(path, done)), encoding="utf-8")
+        kept = path.with_suffix(".new")
+        kept.write_text("".join(line + "\n" for line in _lines_up_to(path, done)), encoding="utf-8")
+        kept.replace(path)
         self._started = _now()
 
     def append(self, progress: Any) -> None:
@@ -181,6 +185,15 @@ def _join_group() -> int:
     return dist.get_rank()
 
 
+def _advice(error: Exception) -> str:
+    """What to do about an error that the machine, not the data, is to blame for."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free disk space, then run it again: it goes on from its last checkpoint."
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return "Choose a smaller batch_size or max_input_tokens, or free memory."
+    return "The log of the job says more."
+
+
 def _fail(folder: Path, code: str, message: str) -> int:
     _write_json(folder / "failure.json", {"code": code, "message": message})
     print(message)
@@ -188,7 +201,7 @@ def _fail(folder: Path, code: str, message: str) -> int:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".new")
+    temporary = path.with_suffix(f".new-{os.getpid()}")  # of several processes, each has its own
     temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     soft_prompt.sync(temporary)
     temporary.replace(path)

@@ -45,10 +45,14 @@ class LlamaPast(Past):
         self.length = 0
         self.buffer = like.new_empty(layers, 2, kv_heads, 0, head_size)
 
+    @property
+    def room(self) -> int:
+        """Tokens that memory is taken for."""
+        return self.buffer.shape[3]
+
     def reserve(self, tokens: int) -> None:
         """Make room for this many tokens in all."""
-        room = self.buffer.shape[3]
-        if tokens > room:
+        if tokens > self.room:
             layers, two, heads, _, size = self.buffer.shape
             grown = self.buffer.new_empty(layers, two, heads, -(-tokens // self._STEP) * self._STEP, size)
             grown[:, :, :, : self.length] = self.buffer[:, :, :, : self.length]

@@ -59,12 +59,14 @@ class LoadedModel:
     Args:
         model: the network, ready to tune on and to ask.
         tokenizer: its transformers tokenizer.
-        config: its transformers configuration.
+        max_length: tokens that it can attend to.
+        end_tokens: ids of the tokens that end a text.
     """
 
     model: "CausalModel"
     tokenizer: Any
-    config: Any
+    max_length: int
+    end_tokens: frozenset[int]
 
 
 def default_model_id(source: str) -> str:
@@ -151,7 +153,23 @@ def _load(source: str) -> LoadedModel:
         )
     network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
     forward = LlamaForward if LlamaForward.supports(network.config) else GeneralForward
-    return LoadedModel(forward(network), tokenizer, network.config)
+    ends = (
+        network.generation_config.eos_token_id,
+        getattr(network.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    )
+    end_tokens = {token for end in ends for token in (end if isinstance(end, list) else [end]) if token is not None}
+    return LoadedModel(forward(network), tokenizer, max_length_of(network.config), frozenset(end_tokens))
+
+
+def max_length_of(config: Any) -> int:
+    """Tokens that a model can attend to, from its transformers configuration; families name it differently."""
+    text_config = config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        length = getattr(text_config, name, None)
+        if isinstance(length, int):
+            return length
+    return 2**20  # positions that are computed, not learnt, have no limit of their own
 
 
 @cache

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import EngineError, TrainingDataError
-from .settings import TuningSettings
-
-FIELD = "{{input}}"
+from .errors import TrainingDataError
+from .settings import FIELD, TuningSettings
 
 
 @dataclass(frozen=True)
@@ -38,19 +36,6 @@ class EncodedRows:
 def wrap(verbalizer: str, text: str) -> str:
     """Put an input into the verbalizer's ``{{input}}`` field; everything else in the verbalizer is literal text."""
     return verbalizer.replace(FIELD, text)
-
-
-def check_verbalizer(verbalizer: str) -> None:
-    """Refuse a verbalizer that would drop the input.
-
-    Raises:
-        EngineError: if it has no ``{{input}}`` field.
-    """
-    if FIELD not in verbalizer:
-        raise EngineError(
-            f"The verbalizer {verbalizer!r} has no {FIELD} field, so the model would never see the input. "
-            f"Add {FIELD} where the input belongs; {FIELD} alone passes the input on as it is."
-        )
 
 
 def read_rows(path: Path) -> list[TrainingRow]:
@@ -87,11 +72,11 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSet
     """
     inputs = encode_inputs([wrap(settings.verbalizer, row.input) for row in rows], tokenizer)
     outputs = tokenizer([row.output for row in rows], add_special_tokens=False)["input_ids"]
-    end = tokenizer.eos_token_id
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     examples = [
-        (tokens, [*output, end][: settings.max_output_tokens])
+        (tokens, [*output, *end][: settings.max_output_tokens])
         for tokens, output in zip(inputs, outputs, strict=True)
-        if 0 < len(tokens) <= settings.max_input_tokens
+        if 0 < len(tokens) <= settings.max_input_tokens and (output or end)
     ]
     if not examples:
         shortest = min(len(tokens) for tokens in inputs)
@@ -127,22 +112,8 @@ def _common_prefix(sequences: list[list[int]]) -> int:
 def _parse(text: str) -> list[Any]:
     try:
         entries = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as whole_error:
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-        if not lines:
-            raise TrainingDataError("The training data is empty. Upload a JSON list of rows.") from None
-        entries = []
-        for number, line in lines:
-            try:
-                entries.append(json.loads(line))
-            except (json.JSONDecodeError, RecursionError):
-                reason = getattr(whole_error, "msg", "nested too deeply")
-                at = getattr(whole_error, "lineno", number)
-                raise TrainingDataError(
-                    f"The training data is not JSON: line {at}: {reason}. It must be a JSON list of objects with "
-                    "'input' and 'output', or one such object a line."
-                ) from None
-        return entries
+    except (json.JSONDecodeError, RecursionError) as error:
+        return _parse_lines(text, error)
     if isinstance(entries, dict):
         return [entries]
     if not isinstance(entries, list):
@@ -150,6 +121,26 @@ def _parse(text: str) -> list[Any]:
             f"The training data is a JSON {type(entries).__name__}, not a list. It must be a JSON list of objects "
             "with 'input' and 'output'."
         )
+    return entries
+
+
+def _parse_lines(text: str, whole_error: Exception) -> list[Any]:
+    """JSON Lines; a text whose first line is no JSON by itself is taken for one that is broken as a whole."""
+    entries: list[Any] = []
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would also split at U+2028 inside a text
+        if not line.strip():
+            continue
+        try:
+            entries.append(json.loads(line))
+        except (json.JSONDecodeError, RecursionError) as line_error:
+            error, first = (line_error, number) if entries else (whole_error, getattr(whole_error, "lineno", number))
+            reason = getattr(error, "msg", "nested too deeply")
+            raise TrainingDataError(
+                f"The training data is not JSON: line {first}: {reason}. It must be a JSON list of objects with "
+                "'input' and 'output', or one such object a line."
+            ) from None
+    if not entries:
+        raise TrainingDataError("The training data is empty. Upload a JSON list of rows.")
     return entries
 
 
@@ -166,5 +157,7 @@ def _read_row(entry: Any, number: int) -> TrainingRow:
             raise TrainingDataError(f"Row {number}: '{name}' is {kind}, not text. Put the text in quotes.")
         if not str(value).strip():
             raise TrainingDataError(f"Row {number}: '{name}' is empty. Fill it in or drop the row.")
+        if any("\ud800" <= character <= "\udfff" for character in str(value)):
+            raise TrainingDataError(f"Row {number}: '{name}' holds half a character (a lone surrogate). Remove it.")
         fields[name] = str(value)
     return TrainingRow(**fields)

@@ -49,7 +49,7 @@ class TokenChooser:
         prompt: the input's token ids, which a repetition penalty counts.
     """
 
-    def __init__(self, parameters: GenerationParameters, end_tokens: set[int], prompt: list[int]) -> None:
+    def __init__(self, parameters: GenerationParameters, end_tokens: frozenset[int], prompt: list[int]) -> None:
         self.parameters = parameters
         self.end_tokens = sorted(end_tokens)
         self.seen = set(prompt) if parameters.repetition_penalty != 1.0 else set()
@@ -80,7 +80,8 @@ class TokenChooser:
     def _sample(self, logits: Tensor) -> int:
         """Temperature, then the top k, then the top p (Holtzman et al., 2020), then a draw."""
         p = self.parameters
-        values, tokens = (logits / p.temperature).sort(descending=True)
+        # Relative to the largest, so that a tiny temperature gives -inf and never inf - inf.
+        values, tokens = ((logits - logits.max()) / p.temperature).sort(descending=True)
         if p.top_k is not None:
             values, tokens = values[: p.top_k], tokens[: p.top_k]
         probabilities = values.softmax(0)

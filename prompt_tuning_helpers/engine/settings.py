@@ -1,6 +1,11 @@
 """What goes into a tuning run and a generation request, with watsonx.ai's names and meaning, and what an answer is."""
 
+import math
 from dataclasses import dataclass
+
+from .errors import EngineError
+
+FIELD = "{{input}}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,38 @@ class TuningSettings:
     max_output_tokens: int
     verbalizer: str
     seed: int = 0
+
+
+def check_settings(settings: TuningSettings) -> None:
+    """Refuse settings that no run could work with.
+
+    Raises:
+        EngineError: naming the setting and what it must be.
+    """
+    counts = (
+        "num_virtual_tokens",
+        "num_epochs",
+        "batch_size",
+        "accumulate_steps",
+        "max_input_tokens",
+        "max_output_tokens",
+    )
+    for name in counts:
+        if getattr(settings, name) < 1:
+            raise EngineError(f"{name} is {getattr(settings, name)}; it must be 1 or more.")
+    if not 0 < settings.learning_rate < math.inf:
+        raise EngineError(f"learning_rate is {settings.learning_rate}; it must be above 0.")
+    if settings.init_method not in ("text", "random"):
+        raise EngineError(f"init_method is {settings.init_method!r}; it must be 'text' or 'random'.")
+    if settings.init_method == "text" and not settings.init_text:
+        raise EngineError(
+            "init_text is missing. Give the text that the soft prompt starts from, or init_method 'random'."
+        )
+    if FIELD not in settings.verbalizer:
+        raise EngineError(
+            f"The verbalizer {settings.verbalizer!r} has no {FIELD} field, so the model would never see the input. "
+            f"Add {FIELD} where the input belongs; {FIELD} alone passes the input on as it is."
+        )
 
 
 @dataclass(frozen=True)

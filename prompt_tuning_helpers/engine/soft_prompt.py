@@ -47,8 +47,16 @@ def initialise(model: "CausalModel", tokenizer_folder: str, settings: TuningSett
     hidden = model.embedding.shape[1]
     config = _peft_config(settings, hidden, tokenizer_folder)
     torch.manual_seed(settings.seed)
-    words = torch.nn.Embedding.from_pretrained(model.embedding.float())
-    embeddings: Tensor = PromptEmbedding(config, words).embedding.weight.detach().to(model.embedding.device)
+
+    class Words(torch.nn.Module):
+        """The model's embeddings, as PEFT expects them."""
+
+        weight = model.embedding
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return model.embed(tokens).float()
+
+    embeddings: Tensor = PromptEmbedding(config, Words()).embedding.weight.detach().to(model.embedding.device)
     return embeddings
 
 

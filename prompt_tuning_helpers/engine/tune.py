@@ -80,10 +80,11 @@ def tune(
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in update {update}")
         stop = updater.any_process(should_stop())
+        # Reported first: what was reported and not yet saved is reported again, but what was saved never is.
+        report(Progress(update, len(schedule), len(schedule) // settings.num_epochs, epoch, loss))
         if checkpoint and (stop or time.monotonic() - saved_at > CHECKPOINT_SECONDS):
             updater.save(checkpoint, update)
             saved_at = time.monotonic()
-        report(Progress(update, len(schedule), len(schedule) // settings.num_epochs, epoch, loss))
         if stop:
             raise TuningStopped
     return updater.prompt

@@ -84,7 +84,7 @@ def ignored_parts(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> tup
 
 async def answer(call: Call, question: Question) -> Generation:
     """Wait for the engine's answer."""
-    # In a thread, because the first request loads the model before the engine's call returns.
+    # In a thread, because the first request imports torch.
     future = await run_in_threadpool(call.runtime.engine.generate, question.request)
     return await asyncio.wrap_future(future)
 

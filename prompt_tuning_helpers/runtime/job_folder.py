@@ -36,8 +36,8 @@ def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The job's records so far, one per iteration, in order; a line that is being written is left out."""
-    records: dict[int, dict[str, Any]] = {}
+    """The job's records so far, in order; a line that is being written is left out."""
+    records: list[dict[str, Any]] = []
     try:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -45,10 +45,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-            records[int(record["iteration"])] = record
+            record["iteration"]
         except (ValueError, KeyError, TypeError):
             continue
-    return [records[iteration] for iteration in sorted(records)]
+        records.append(record)
+    return records
 
 
 def read_failure(folder: Path) -> dict[str, str] | None:

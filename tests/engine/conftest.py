@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
+    GemmaConfig,
+    GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GraniteConfig,
@@ -59,7 +61,17 @@ def _qwen2() -> Any:
     return Qwen2ForCausalLM(Qwen2Config(**SIZES))
 
 
-NETWORKS: dict[str, Callable[[], Any]] = {"llama": _llama, "granite": _granite, "gpt2": _gpt2, "qwen2": _qwen2}
+def _gemma() -> Any:
+    return GemmaForCausalLM(GemmaConfig(**SIZES, head_dim=8))
+
+
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "llama": _llama,
+    "granite": _granite,
+    "gpt2": _gpt2,
+    "qwen2": _qwen2,
+    "gemma": _gemma,
+}
 
 
 def make_network(kind: str) -> Any:

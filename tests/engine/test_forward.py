@@ -19,6 +19,7 @@ PATHS = [
     ("granite", GeneralForward),
     ("gpt2", GeneralForward),
     ("qwen2", GeneralForward),
+    ("gemma", GeneralForward),
 ]
 CASES = {(kind, path): (network := make_network(kind), path(network)) for kind, path in PATHS}
 

@@ -150,6 +150,31 @@ def test_what_cannot_be_answered_says_why(engine: Engine, tmp_path: Path, settin
     assert ask(engine, "x").text  # and the next one is answered
 
 
+def test_one_bad_answer_does_not_spoil_the_batch(engine: Engine) -> None:
+    def fail(_: str) -> None:
+        raise OSError("the client has gone")
+
+    parameters = GenerationParameters(max_new_tokens=15)
+    bad = engine.generate(GenerationRequest(MODEL, "a dog", parameters), fail)
+    good = engine.generate(GenerationRequest(MODEL, "a dog", parameters))
+    assert good.result(timeout=60).generated_token_count == 15
+    with pytest.raises(OSError, match="has gone"):
+        bad.result(timeout=60)
+
+
+def test_a_tiny_temperature_is_greedy(engine: Engine) -> None:
+    tiny = ask(engine, "a dog", decoding_method="sample", temperature=1e-38)
+    assert tiny.text == ask(engine, "a dog").text
+
+
+def test_a_closed_engine_says_so() -> None:
+    engine = Engine({MODEL: "tiny"})
+    assert ask(engine, "a dog").text
+    engine.close()
+    with pytest.raises(EngineError, match="stopping"):
+        ask(engine, "a dog")
+
+
 def test_a_cancelled_request_is_dropped(engine: Engine) -> None:
     slow = [
         engine.generate(

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings
+from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, models
 from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import (
     TrainingRow,
-    check_verbalizer,
     encode_inputs,
     encode_rows,
     read_rows,
     wrap,
 )
+from prompt_tuning_helpers.engine.settings import check_settings
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ from prompt_tuning_helpers.engine.rows import (
         ('{"input": "a", "output": "1"}\n{"input": "b"}', "Row 2 has no 'output'"),
         ('{"input": "a", "output": "1"}\n{"input": ', "not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"input": "a", "output": "1"}\n' * 3 + "oops", "line 4"),
+        ('[{"input": "\\ud83d", "output": "1"}]', "Row 1: 'input' holds half a character"),
     ],
 )
 def test_unusable_data_is_refused_with_the_row_named(tmp_path: Path, content: str, message: str) -> None:
@@ -54,6 +57,34 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TrainingDataError, match="UTF-8"):
         read_rows(path)
+
+
+def test_a_line_separator_inside_a_text_does_not_end_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"input": "a\u2028b", "output": "1"}\n{"input": "c", "output": "0"}\n', encoding="utf-8")
+    assert [row.input for row in read_rows(path)] == ["a\u2028b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"init_method": "txet"}, "init_method"),
+    ],
+)
+def test_settings_that_no_run_could_work_with_are_refused(
+    settings: TuningSettings, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EngineError, match=message):
+        check_settings(replace(settings, **change))
+
+
+def test_a_tokenizer_without_an_end_token(settings: TuningSettings) -> None:
+    tokenizer = deepcopy(models.load("tiny").tokenizer)
+    tokenizer.eos_token = None
+    data = encode_rows([TrainingRow("abc", "good"), TrainingRow("abd", "bad")], tokenizer, settings)
+    assert [tokenizer.decode(outputs) for _, outputs in data.rows] == ["go", "ba"]
 
 
 def test_numbers_become_text(tmp_path: Path) -> None:
@@ -103,7 +134,7 @@ def test_long_rows_are_left_out_and_outputs_cut(tiny: LoadedModel, settings: Tun
         encode_rows(rows, tiny.tokenizer, replace(settings, max_input_tokens=3))
 
 
-def test_the_verbalizer_is_literal_but_for_its_field() -> None:
+def test_the_verbalizer_is_literal_but_for_its_field(settings: TuningSettings) -> None:
     assert wrap("classify {0, 1} {{input}}\n", "a {{b}}") == "classify {0, 1} a {{b}}\n"
     with pytest.raises(EngineError, match=re.escape("no {{input}} field")):
-        check_verbalizer("classify {input}")
+        check_settings(replace(settings, verbalizer="classify {input}"))

@@ -16,7 +16,8 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
 
-from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine import EngineError, TuningSettings, models
+from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
 from prompt_tuning_helpers.engine.job import Job, run_job
 from prompt_tuning_helpers.engine.llama import LlamaForward
@@ -177,6 +178,21 @@ def test_a_job_that_diverges_says_so(job: Path, monkeypatch: pytest.MonkeyPatch)
     failure = json.loads((job / "failure.json").read_text())
     assert failure["code"] == "training_diverged"
     assert "Lower learning_rate" in failure["message"]
+
+
+def test_anew_job_does_not_take_an_old_ones_folder(job: Path, training_file: Path) -> None:
+    before = (job / "job.json").read_text()
+    with pytest.raises(EngineError, match="holds a job with other settings"):
+        new_job(job, training_file, "tiny", ["num_epochs=9"])
+    assert (job / "job.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"), [("epochs=3", "no setting 'epochs'"), ("num_epochs=three", "num_epochs is 'three'")]
+)
+def test_anew_jobs_settings_are_checked(tmp_path: Path, training_file: Path, setting: str, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        new_job(tmp_path / "new", training_file, "tiny", [setting])
 
 
 def _run(job: Path, *launcher: str) -> subprocess.Popen[bytes]:
