@@ -36,7 +36,7 @@ from prompt_tuning_helpers.runtime.endpoint import running_endpoint
 
 from .measure import in_turn, seconds
 
-NEW_TOKENS = 5
+NEW_TOKENS = 10
 
 
 @dataclass(frozen=True)
