@@ -79,7 +79,8 @@ class Generator:
         future: Future[Generation] = Future()
         if self._closed:
             _fail(future, EngineError(STOPPING))
-        self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
+        else:
+            self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
         return future
 
     def close(self) -> None:

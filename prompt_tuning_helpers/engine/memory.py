@@ -11,7 +11,7 @@ _KEEP = 2**30
 def keep_freed_memory() -> None:
     """Stop glibc from handing large blocks back to the kernel, which would have to clear each one again.
 
-    Every update allocates the same blocks of a few megabytes; this saves about an eighth of its time. Elsewhere than
+    Every update allocates the same blocks of a few megabytes; this saves up to an eighth of its time. Elsewhere than
     on glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):
