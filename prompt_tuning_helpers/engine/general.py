@@ -70,7 +70,7 @@ class GeneralForward(CausalModel):
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
         """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
         cache = self._empty_cache()
-        self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True)
+        self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
         shared, batch, longest = prefix.shape[0], len(rows.lengths), max(rows.lengths)
         cache.batch_repeat_interleave(batch)
         device = prefix.device
@@ -81,13 +81,16 @@ class GeneralForward(CausalModel):
         attended = torch.arange(longest, device=device) < lengths[:, None]
         mask = torch.cat([torch.ones(batch, shared, dtype=torch.bool, device=device), attended], dim=1).long()
         positions = torch.arange(shared, shared + longest, device=device).expand(batch, -1)
+        # Logits of any row's label positions, not of all: a vocabulary is large.
+        kept, columns = rows.offsets[rows.label_positions].unique(return_inverse=True)
         logits = self.network(
             inputs_embeds=self.embed(padded).to(prefix.dtype),
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
+            logits_to_keep=kept,
         ).logits
-        picked: Tensor = logits[row[rows.label_positions], rows.offsets[rows.label_positions]]
+        picked: Tensor = logits[row[rows.label_positions], columns]
         return picked.float()
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .causal_model import CausalModel, PackedRows, Past
+from .linear import FrozenLinear
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -25,10 +26,10 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class _Layer:
     """Frozen weights of one block; the gains of the norms are folded into the projections that follow them."""
 
-    query_key_value: Tensor  # [(heads + 2 * kv_heads) * D, H]
-    output: Tensor  # [H, heads * D]
-    gate_up: Tensor  # [2 * F, H]
-    down: Tensor  # [H, F]
+    query_key_value: FrozenLinear  # H to (heads + 2 * kv_heads) * D
+    output: FrozenLinear  # heads * D to H
+    gate_up: FrozenLinear  # H to 2 * F
+    down: FrozenLinear  # F to H
 
 
 class LlamaPast(Past):
@@ -85,7 +86,7 @@ class LlamaForward(CausalModel):
         self.kv_heads: int = config.num_key_value_heads
         self.head_size: int = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.embedding: Tensor = body.embed_tokens.weight.detach()
-        self.head: Tensor = model.lm_head.weight.detach()
+        self.head = FrozenLinear(model.lm_head.weight)
         self.final_gain: Tensor = body.norm.weight.detach()
         self.rotary: Any = body.rotary_emb
         # Granite's multipliers; a Llama has none of them.
@@ -112,10 +113,10 @@ class LlamaForward(CausalModel):
         query_key_value = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         return _Layer(
-            query_key_value=query_key_value * block.input_layernorm.weight,
-            output=attention.o_proj.weight.detach() * residual,
-            gate_up=gate_up * block.post_attention_layernorm.weight,
-            down=mlp.down_proj.weight.detach() * residual,
+            query_key_value=FrozenLinear(query_key_value * block.input_layernorm.weight),
+            output=FrozenLinear(attention.o_proj.weight * residual),
+            gate_up=FrozenLinear(gate_up * block.post_attention_layernorm.weight),
+            down=FrozenLinear(mlp.down_proj.weight * residual),
         )
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -160,20 +161,20 @@ class LlamaForward(CausalModel):
         width = hidden.shape[1]
         for index, layer in enumerate(self.layers):
             normed = F.rms_norm(hidden, (width,), eps=self.eps)
-            projected = F.linear(normed, layer.query_key_value).view(-1, heads + 2 * kv_heads, size)
+            projected = layer.query_key_value(normed).view(-1, heads + 2 * kv_heads, size)
             rotated = _rotate(projected[:, : heads + kv_heads], cos, sin)
             attended = attend(index, rotated[:, :heads], rotated[:, heads:], projected[:, heads + kv_heads :])
             if index == len(self.layers) - 1:
                 hidden, attended = hidden[keep], attended[keep]
-            hidden = hidden + F.linear(attended, layer.output)
+            hidden = hidden + layer.output(attended)
             normed = F.rms_norm(hidden, (width,), eps=self.eps)
-            gate, up = F.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + F.linear(F.silu(gate) * up, layer.down)
+            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+            hidden = hidden + layer.down(F.silu(gate) * up)
         return hidden
 
     def _logits(self, hidden: Tensor) -> Tensor:
         normed = F.rms_norm(hidden, (hidden.shape[1],), self.final_gain, self.eps)
-        return F.linear(normed, self.head).float() / self.logits_scaling
+        return self.head(normed).float() / self.logits_scaling
 
     def _attend_rows(self, shared: int, rows: PackedRows) -> Attend:
         """Attention of the prefix to itself, and of each row to the prefix and itself."""

@@ -80,12 +80,12 @@ def useful_operations(model: LlamaForward, shared: int, rows: Rows) -> float:
     labels = sum(len(outputs) for _, outputs in rows)
     lengths = [len(inputs) + len(outputs) - 1 for inputs, outputs in rows]
     tokens = shared + sum(lengths)
-    inner = layer.output.numel() + layer.gate_up.numel() + layer.down.numel()
+    inner = layer.output.size + layer.gate_up.size + layer.down.size
     blocks = len(model.layers)
-    projections = 2 * (blocks * tokens * layer.query_key_value.numel() + ((blocks - 1) * tokens + labels) * inner)
+    projections = 2 * (blocks * tokens * layer.query_key_value.size + ((blocks - 1) * tokens + labels) * inner)
     attended = shared * (shared + 1) / 2 + sum(n * shared + n * (n + 1) / 2 for n in lengths)
     attention = blocks * 4 * attended * heads * size
-    head = 2 * labels * model.head.numel()
+    head = 2 * labels * model.head.size
     return 2 * (projections + attention + head)
 
 
