@@ -31,7 +31,7 @@ class FrozenLinear:
         """``[N, inputs]`` to ``[N, outputs]``."""
         if not self._packed:
             return F.linear(inputs, self._weight)
-        product: Tensor = _PackedProduct.apply(inputs, self)
+        product: Tensor = _PackedProduct.apply(inputs, self)  # type: ignore[no-untyped-call]
         return product
 
     def forward(self, inputs: Tensor) -> Tensor:
