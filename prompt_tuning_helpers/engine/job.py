@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,10 @@ from . import models, rows, soft_prompt
 from .errors import EngineError
 from .memory import keep_freed_memory
 from .settings import TuningSettings, check_settings
+
+# Exit codes. The last is also Python's own for output, here the job's log, that cannot be written out.
+DONE, FAILED, STOPPED, CANNOT_WRITE = 0, 1, 3, 120
+DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,11 @@ def run_job(folder: Path, show: bool = False) -> int:
         show: whether to print the loss of each epoch.
 
     Returns:
-        The process's exit code: 0 when the soft prompt is there, 1 when the job failed, 3 when it was stopped.
+        The process's exit code: 0 when the soft prompt is there, 1 when the job failed, 3 when it was stopped, 120
+        when it failed and could not even write down why.
     """
+    from safetensors import SafetensorError
+
     from .tune import TuningStopped
 
     stopping = False
@@ -79,22 +87,22 @@ def run_job(folder: Path, show: bool = False) -> int:
     rank = _join_group()
     with FileLock(folder / f".lock-{rank}"):
         if (folder / "soft_prompt").is_dir():
-            return 0
+            return DONE
         (folder / "failure.json").unlink(missing_ok=True)
         try:
             _tune(folder, Job.read(folder), rank, lambda: stopping, show)
         except TuningStopped:
-            return 3
+            return STOPPED
         except EngineError as error:
             return _fail(folder, error.code, error.message)
         except FloatingPointError as error:
             advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
             return _fail(folder, "training_diverged", f"Tuning diverged: {error}. {advice}")
-        except (MemoryError, OSError, RuntimeError) as error:
+        except (MemoryError, OSError, RuntimeError, SafetensorError) as error:
             logging.getLogger(__name__).exception("The job failed")
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             return _fail(folder, "training_failed", f"Tuning stopped: {reason}. {_advice(error)}")
-    return 0
+    return DONE
 
 
 def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> None:
@@ -187,17 +195,21 @@ def _join_group() -> int:
 
 def _advice(error: Exception) -> str:
     """What to do about an error that the machine, not the data, is to blame for."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "Free disk space, then run it again: it goes on from its last checkpoint."
+    if any(text in str(error) for text in DISK_FULL):
+        return "The disk is full: make room, then start it again."
     if isinstance(error, MemoryError) or "memory" in str(error):
         return "Choose a smaller batch_size or max_input_tokens, or free memory."
     return "The log of the job says more."
 
 
 def _fail(folder: Path, code: str, message: str) -> int:
-    _write_json(folder / "failure.json", {"code": code, "message": message})
-    print(message)
-    return 1
+    with suppress(OSError):
+        print(message, flush=True)
+    try:
+        _write_json(folder / "failure.json", {"code": code, "message": message})
+    except OSError:
+        return CANNOT_WRITE
+    return FAILED
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -19,6 +19,9 @@ from torch import Tensor
 from .causal_model import CausalModel, PackedRows, Past
 from .linear import FrozenLinear
 
+FEW_TOKENS = 8  # what a step of decoding has at most
+TOKENS_STEP = 32
+
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -158,12 +161,17 @@ class LlamaForward(CausalModel):
             hidden = hidden * self.embedding_multiplier
         cos, sin = (part[0, :, None].to(hidden.dtype) for part in self.rotary(hidden[None], positions[None]))
         size, heads, kv_heads = self.head_size, self.heads, self.kv_heads
-        width = hidden.shape[1]
+        tokens, width = hidden.shape
+        # oneDNN keeps a compiled kernel, of a good half megabyte, for each number of tokens it meets. Rows of zeros,
+        # which stay zero to the end, make these numbers few.
+        filling = (0, 0, 0, -tokens % TOKENS_STEP if tokens > FEW_TOKENS else 0)
+        hidden, cos, sin = F.pad(hidden, filling), F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))
         for index, layer in enumerate(self.layers):
             normed = F.rms_norm(hidden, (width,), eps=self.eps)
             projected = layer.query_key_value(normed).view(-1, heads + 2 * kv_heads, size)
             rotated = _rotate(projected[:, : heads + kv_heads], cos, sin)
-            attended = attend(index, rotated[:, :heads], rotated[:, heads:], projected[:, heads + kv_heads :])
+            query, key, value = rotated[:, :heads], rotated[:, heads:], projected[:, heads + kv_heads :]
+            attended = F.pad(attend(index, query[:tokens], key[:tokens], value[:tokens]), filling)
             if index == len(self.layers) - 1:
                 hidden, attended = hidden[keep], attended[keep]
             hidden = hidden + layer.output(attended)

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -72,16 +73,18 @@ def tune(
         TuningStopped: after ``should_stop`` said so.
     """
     updater = Updater(model, prompt, data, settings)
-    schedule = schedule_of(len(data.rows), settings)
+    per_epoch = math.ceil(len(data.rows) / _rows_per_update(settings))
+    updates = per_epoch * settings.num_epochs
     done = updater.restore(checkpoint) if checkpoint else 0
     saved_at = time.monotonic()
-    for update, (epoch, indices) in enumerate(schedule[done:], start=done + 1):
-        loss = updater.update(indices, _rate(update, len(schedule)))
+    schedule = schedule_of(len(data.rows), settings)
+    for update, (epoch, indices) in enumerate(islice(schedule, done, None), start=done + 1):
+        loss = updater.update(indices, _rate(update, updates))
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in update {update}")
         stop = updater.any_process(should_stop())
         # Reported first: what was reported and not yet saved is reported again, but what was saved never is.
-        report(Progress(update, len(schedule), len(schedule) // settings.num_epochs, epoch, loss))
+        report(Progress(update, updates, per_epoch, epoch, loss))
         if checkpoint and (stop or time.monotonic() - saved_at > CHECKPOINT_SECONDS):
             updater.save(checkpoint, update)
             saved_at = time.monotonic()
@@ -90,20 +93,23 @@ def tune(
     return updater.prompt
 
 
-def schedule_of(rows: int, settings: TuningSettings) -> list[tuple[int, list[int]]]:
+def schedule_of(rows: int, settings: TuningSettings) -> Iterator[tuple[int, list[int]]]:
     """Epoch and row indices of each update; each epoch has its own order, which depends on the seed alone.
 
     Args:
         rows: how many there are.
         settings: epochs, rows per update and seed.
     """
-    per_update = settings.batch_size * settings.accumulate_steps
-    schedule = []
+    per_update = _rows_per_update(settings)
     for epoch in range(settings.num_epochs):
         generator = torch.Generator().manual_seed(settings.seed * 10_007 + epoch)
         order = torch.randperm(rows, generator=generator).tolist()
-        schedule += [(epoch, order[start : start + per_update]) for start in range(0, rows, per_update)]
-    return schedule
+        for start in range(0, rows, per_update):
+            yield epoch, order[start : start + per_update]
+
+
+def _rows_per_update(settings: TuningSettings) -> int:
+    return settings.batch_size * settings.accumulate_steps
 
 
 def _rate(update: int, updates: int) -> float:

@@ -1,0 +1,98 @@
+"""How good the default settings are on the lesson's data, over several seeds, and how long tuning takes.
+
+    python -m tests.benchmarks.quality
+
+A seed decides the order of the training rows. The test file is read here only; the settings were chosen without it.
+"""
+
+import statistics
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prompt_tuning_helpers import datasets, evaluate
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, models
+from prompt_tuning_helpers.engine.defaults import default_settings
+from prompt_tuning_helpers.engine.memory import keep_freed_memory
+from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
+from prompt_tuning_helpers.engine.soft_prompt import initialise, save
+from prompt_tuning_helpers.engine.tune import tune
+
+from .measure import seconds
+
+SEEDS = range(5)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What one seed gave.
+
+    Args:
+        accuracy, f1: on all test reviews.
+        plain: accuracy on the test reviews that nothing makes hard.
+        seconds: of tuning, from loaded weights to the soft prompt.
+    """
+
+    accuracy: float
+    f1: float
+    plain: float
+    seconds: float
+
+
+def quality(seed: int) -> Quality:
+    """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
+    settings = replace(default_settings("smollm2"), seed=seed)
+    loaded = models.load("smollm2")
+    data = encode_rows(read_rows(datasets.reviews_path("train")), loaded.tokenizer, settings)
+    prompt = initialise(loaded.model, models.fetch("smollm2"), settings)
+
+    def work() -> None:
+        nonlocal prompt
+        prompt = tune(loaded.model, prompt, data, settings)
+
+    took = seconds(work)
+    with tempfile.TemporaryDirectory() as folder:
+        soft_prompt = Path(folder) / "soft_prompt"
+        save(soft_prompt, prompt, "smollm2", settings)
+        answers = _answers(soft_prompt)
+    test = datasets.load_rows(datasets.reviews_path("test"))
+    scores = evaluate(test["output"].tolist(), answers)
+    plain = test["phenomenon"].eq("plain").tolist()
+    labels = [label for label, is_plain in zip(test["output"], plain, strict=True) if is_plain]
+    plain_answers = [answer for answer, is_plain in zip(answers, plain, strict=True) if is_plain]
+    return Quality(scores.accuracy, scores.f1, evaluate(labels, plain_answers).accuracy, took)
+
+
+def mean(results: list[Quality], name: str) -> float:
+    """The mean of one figure over the seeds."""
+    return statistics.mean(float(getattr(result, name)) for result in results)
+
+
+def _answers(soft_prompt: Path) -> list[str]:
+    engine = Engine({"smollm2": "smollm2"})
+    prompts = datasets.load_rows(datasets.reviews_path("test"))["input"]
+    parameters = GenerationParameters(max_new_tokens=10)
+    requests = [GenerationRequest("smollm2", prompt, parameters, soft_prompt) for prompt in prompts]
+    answers = [future.result().text for future in [engine.generate(request) for request in requests]]
+    engine.close()
+    return answers
+
+
+def main() -> None:
+    """Print a row for each seed, and the means."""
+    keep_freed_memory()
+    print("| seed | accuracy | F1 | accuracy on plain reviews | seconds |\n|---|---|---|---|---|")
+    results = []
+    for seed in SEEDS:
+        results.append(quality(seed))
+        _print_row(str(seed), results[-1:])
+    _print_row("mean", results)
+
+
+def _print_row(name: str, results: list[Quality]) -> None:
+    figures = [f"{mean(results, figure):.3f}" for figure in ("accuracy", "f1", "plain")]
+    print(f"| {name} | {' | '.join(figures)} | {mean(results, 'seconds'):.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
