@@ -3,10 +3,11 @@
 import atexit
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,13 @@ LOCAL_REQUIREMENTS = (
 START_SECONDS = 180.0
 
 
-def start(model: str, folder: Path) -> "Endpoint":
+def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     """Start the runtime in the background and wait until it answers.
 
     Args:
         model: source of its base model.
         folder: its state.
+        names: ids under which it serves that model, too.
 
     Raises:
         ConnectionSetupError: if it cannot start.
@@ -50,13 +52,21 @@ def start(model: str, folder: Path) -> "Endpoint":
         fetch(model)
     except Exception as problem:
         raise ConnectionSetupError(f"The base model {model!r} cannot be had: {problem}") from problem
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = folder / "started-by-notebook.log"
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]
     command += ["--state", str(folder), "--model", model, "--until-exit-of", str(os.getpid())]
+    command += [f"--alias={name}={model}" for name in names]
     # Jupyter asks for coloured output, which would make the log hard to read.
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
-    with log.open("wb") as output:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log.write_text(shlex.join(command) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise ConnectionSetupError(
+            f"The local runtime cannot keep its state in {folder}: {problem}. Make that folder writable and room on "
+            "its disk, or name another folder in LOCAL_WATSONX_STATE."
+        ) from problem
+    with log.open("ab") as output:
         # A session of its own: an interrupt of the kernel must not reach the runtime.
         process = subprocess.Popen(
             command,
@@ -76,14 +86,18 @@ def start(model: str, folder: Path) -> "Endpoint":
     return endpoint
 
 
+def lacking_packages() -> list[str]:
+    """List what the local runtime needs and is not installed."""
+    return [name for name in LOCAL_REQUIREMENTS if importlib.util.find_spec(name) is None]
+
+
 def require_packages() -> None:
     """Make sure that what the local runtime needs is installed.
 
     Raises:
         ConnectionSetupError: if something is not; the message says how to get it.
     """
-    lacking = [name for name in LOCAL_REQUIREMENTS if importlib.util.find_spec(name) is None]
-    if lacking:
+    if lacking := lacking_packages():
         raise ConnectionSetupError(
             "No WATSONX_APIKEY is set, so the lesson would run on this computer. For that it lacks: "
             f"{', '.join(lacking)}. Install what is missing with\n"

@@ -5,7 +5,9 @@ from .routes import MODULES
 HEAD = """# What the local watsonx.ai runtime implements
 
 Generated from the routes by `python -m prompt_tuning_helpers.runtime.implemented`; a test keeps it up to date.
-Operations that are not listed answer 404 in watsonx.ai's error shape.
+Operations that are not listed, or are listed as not offered, answer 404 or 405 in watsonx.ai's error shape. Of IBM's
+reference, whole families are missing: prompts, embeddings, reranking, time series, text extraction, AI services,
+vision and audio, moderation, and the administration of accounts.
 """
 
 
@@ -18,6 +20,8 @@ def describe_operations() -> str:
         parts.append(f"\n## {title}\n\n{doc}\n\n| operation | what it does | differs |\n|---|---|---|\n")
         for item in module.OPERATIONS:
             parts.append(f"| `{item.method} {item.path}` | {item.summary} | {item.differs} |\n")
+        missing = ", ".join(f"`{name}`" for name in getattr(module, "NOT_OFFERED", ()))
+        parts.append(f"\nNot offered: {missing}.\n" if missing else "")
     return "".join(parts)
 
 

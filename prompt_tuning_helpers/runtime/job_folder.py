@@ -8,13 +8,17 @@ from typing import Any
 
 import psutil
 
-from .files import make_private_folder, sync_folder, write_file
+from .files import AtomicFile, make_private_folder, sync_folder, write_file
 from .processes import end_process, kill_process, started_at
 
 TRAINING_DATA = "training_data.json"
 LOG = "job.log"
 SOFT_PROMPT = "soft_prompt"
 PROCESS = "process.json"
+
+# How a job's process ends that was told to end, and one that could not write to its folder.
+STOPPED = 3
+CANNOT_WRITE = 120
 
 
 def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
@@ -30,7 +34,8 @@ def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
     try:
         os.link(data, copy)
     except OSError:
-        shutil.copyfile(data, copy)
+        with data.open("rb") as source, AtomicFile(copy) as target:
+            shutil.copyfileobj(source, target)
     write_file(folder / "job.json", json.dumps({**job, "data": str(copy)}).encode())
     sync_folder(folder.parent)
 

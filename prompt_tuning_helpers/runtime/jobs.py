@@ -9,10 +9,11 @@ from pathlib import Path
 
 from .files import sync_folder
 from .job_folder import (
+    CANNOT_WRITE,
     LOG,
     PROCESS,
     SOFT_PROMPT,
-    end_recorded_processes,
+    STOPPED,
     last_log_line,
     read_failure,
     read_metrics,
@@ -58,7 +59,6 @@ class Jobs:
 
     def start(self) -> None:
         """Take up what an earlier run left unfinished, and wait for more."""
-        end_recorded_processes(self._folder, PATIENCE)
         self._trainings.wait_all_again()
         self._thread.start()
 
@@ -86,7 +86,8 @@ class Jobs:
         self._wake.set()
         if current is not None:
             _end_process(current[1])
-        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
 
     def _work(self) -> None:
         while not self._stopping:
@@ -104,20 +105,24 @@ class Jobs:
                 self._wake.wait(5)
 
     def _run(self, training: Training) -> None:
-        tries, seen = 0, -1
+        folder = self.folder(training.id)
+        in_vain, furthest = 0, len(read_metrics(folder))
         while not self._settle(training):
-            done = len(read_metrics(self.folder(training.id)))
-            tries = tries + 1 if done <= seen else 1
-            seen = max(seen, done)
             code = self._run_process(training)
             if code is None:
                 return
+            done = len(read_metrics(folder))
+            in_vain = 0 if done > furthest else in_vain + 1
+            furthest = max(furthest, done)
             logger.info("Training %s: its process ended with %s", training.id, code)
             if self._stopping and not self._settle(training):
                 self._trainings.wait_again(training.id)
                 return
-            if (code >= 0 or tries >= TRIES_WITHOUT_PROGRESS) and not self._settle(training):
-                self._trainings.fail(training.id, "job_failed", self._reason(training, code))
+            # One that was told to end, but not by this server, is taken up again, too: at a machine's shutdown, for
+            # instance, all processes are told at once.
+            interrupted = code < 0 or code == STOPPED
+            if (not interrupted or in_vain >= TRIES_WITHOUT_PROGRESS) and not self._settle(training):
+                self._trainings.fail(training.id, *self._reason(training, code))
                 return
 
     def _run_process(self, training: Training) -> int | None:
@@ -174,12 +179,16 @@ class Jobs:
             return True
         return False
 
-    def _reason(self, training: Training, code: int) -> str:
+    def _reason(self, training: Training, code: int) -> tuple[str, str]:
         folder = self.folder(training.id)
+        if code == CANNOT_WRITE:
+            reason = f"The tuning process could not write to {folder}: the disk is full or cannot be written."
+            return "storage_full", f"{reason} Make room, then start the training again."
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         said = last_log_line(folder)
         hint = " The machine may be out of memory: choose a smaller batch_size." if code == -9 else ""
-        return f"The tuning process {how}{f' ({said})' if said else ''}.{hint} See its log: {folder / LOG}"
+        message = f"The tuning process {how}{f' ({said})' if said else ''}.{hint} See its log: {folder / LOG}"
+        return "job_failed", message
 
 
 def _end_process(process: subprocess.Popen[bytes]) -> None:

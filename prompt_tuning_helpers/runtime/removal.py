@@ -13,10 +13,17 @@ def remove_training(runtime: Runtime, training_id: str) -> None:
     runtime.jobs.remove(training_id)
 
 
-def remove_project(runtime: Runtime, project_id: str) -> None:
-    """Delete a project with all it holds; its files go once no record names them."""
+def remove_project(runtime: Runtime, project_id: str, keep: bool = False) -> None:
+    """Delete a project with all it holds; its files go once no record names them.
+
+    Args:
+        keep: leave the project itself, empty.
+    """
     trainings, _ = runtime.trainings.page(project_id, MANY)
-    runtime.projects.delete(project_id)
+    if keep:
+        runtime.projects.empty(project_id)
+    else:
+        runtime.projects.delete(project_id)
     for training in trainings:
         runtime.jobs.remove(training.id)
     remove_orphans(runtime, keep_new=True)

@@ -4,13 +4,17 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ..engine import Engine, EngineError, tune_command
 from .app import create_app
@@ -18,6 +22,7 @@ from .certificates import make_certificates
 from .context import Runtime, open_runtime
 from .endpoint import Endpoint, endpoint_text, recorded_endpoint
 from .files import make_private_folder, write_file
+from .job_folder import end_recorded_processes
 from .removal import remove_orphans
 from .state import State
 
@@ -26,6 +31,8 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 # The SDK's connections live for 5 s between its polls: one that the server closed first would make it repeat a POST.
 KEEP_ALIVE_SECONDS = 75
+CERTIFICATE_CHECK_SECONDS = 60
+OTHER_STARTS_SECONDS = 60.0
 LOG_BYTES, LOG_FILES = 5 * 2**20, 3
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -45,6 +52,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; connections without a request are cut, since an idle client does not answer the close of TLS."""
+        for connection in list(self.server_state.connections):
+            if connection.cycle is None or connection.cycle.response_complete:  # type: ignore[union-attr]
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then say so."""
@@ -74,29 +88,21 @@ def serve(
         OSError: when the port is taken or the folder cannot be used.
     """
     make_private_folder(state.root)
-    lock = FileLock(state.lock, mode=0o600)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StateInUse(_describe_other(state)) from None
-    with lock:
+    with _lock(state):
         state.endpoint.unlink(missing_ok=True)
         # asyncio sets TCP_NODELAY only where the protocol is named; without it each call takes 40 ms longer.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
-            runtime = open_runtime(state, engine, command)
-            runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
             try:
-                remove_orphans(runtime)
-                _run(runtime, listener, on_started)
-            finally:
-                state.endpoint.unlink(missing_ok=True)
-                runtime.close()
+                _serve_on(listener, state, engine, command, on_started)
+            except sqlite3.DatabaseError as error:
+                raise OSError(f"{state.database}: {error}") from error
 
 
 def write_logs(state: State) -> None:
     """Send what the runtime and its server log to the state folder's log file."""
+    logging.raiseExceptions = False  # a log that cannot be written on a full disk is no reason for more output
     make_private_folder(state.root)
     handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
@@ -105,8 +111,54 @@ def write_logs(state: State) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
+def _lock(state: State) -> AbstractContextManager[BaseFileLock]:
+    # Who comes second says so once the first can be used: whoever started it may do with that one.
+    lock = FileLock(state.lock, mode=0o600)
+    deadline = time.monotonic() + OTHER_STARTS_SECONDS
+    while True:
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            if recorded_endpoint(state.root) or time.monotonic() > deadline:
+                raise StateInUse(_describe_other(state)) from None
+            time.sleep(0.1)
+
+
+def _serve_on(
+    listener: socket.socket,
+    state: State,
+    engine: Engine,
+    command: Callable[[Path], list[str]],
+    on_started: Callable[[Endpoint], None],
+) -> None:
+    runtime = open_runtime(state, engine, command)
+    runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
+    try:
+        # In this order: the folder of a job that was deleted says which process still works on it.
+        end_recorded_processes(state.jobs)
+        remove_orphans(runtime)
+        _run(runtime, listener, on_started)
+    finally:
+        state.endpoint.unlink(missing_ok=True)
+        runtime.close()
+
+
 def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoint], None]) -> None:
     certificates = make_certificates(runtime.state.certificates)
+
+    async def renew_certificate() -> None:
+        nonlocal certificates
+        if datetime.now(UTC) < certificates.renewed_from:
+            return
+        try:
+            renewed = make_certificates(runtime.state.certificates)
+            assert config.ssl is not None
+            config.ssl.load_cert_chain(renewed.server)  # connections made from now on use it
+            certificates = renewed
+            logger.info("Renewed the certificate")
+        except OSError:
+            logger.exception("The certificate could not be renewed, which is tried again")
+
     config = uvicorn.Config(
         create_app(runtime),
         ssl_certfile=certificates.server,
@@ -120,6 +172,8 @@ def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoi
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        callback_notify=renew_certificate,
+        timeout_notify=CERTIFICATE_CHECK_SECONDS,
         timeout_graceful_shutdown=5,
     )
 

@@ -1,10 +1,12 @@
-"""The official SDK, unmodified, against the live local runtime; one tuned and deployed model for all tests.
+"""The official SDK, unmodified, against the local runtime, or with ``-m watsonx`` against an account.
 
+A module marked ``watsonx`` is about both; one without that mark, ``test_local_*.py``, is about the local runtime alone.
 The SDK's objects are ``Any`` here: its annotations are unions that its own documented calls do not fit.
 """
 
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ibm_watsonx_ai import APIClient, Credentials
+from ibm_watsonx_ai import APIClient
 from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.helpers import DataConnection
 
-from prompt_tuning_helpers.runtime.endpoint import Endpoint
+from .service import NAME, TINY, Service, account, make_credentials, model_for, on_account, remove_all, tunable_model
 
-TINY = "local/tiny-random-llama"
-ALIAS = "ibm/granite-13b-instruct-v2"
-SERVING_NAME = "conformance_2026"
 ROWS = [{"input": f"The groomer was {word}.", "output": digit} for word, digit in [("kind", "1"), ("late", "0")] * 6]
+ACCOUNT_SECONDS = 7200.0  # a hosted run may wait for its turn
 
 
 @dataclass
@@ -35,11 +35,19 @@ class Lesson:
     deployment_id: str
 
 
-def make_credentials(endpoint: Endpoint, **other: Any) -> Credentials:
-    """Credentials as ``connect()`` makes them."""
-    url = endpoint.url
-    values = {"api_key": endpoint.api_key, "auth_url": f"{url}/identity/token", "platform_url": url, **other}
-    return Credentials(url=url, verify=endpoint.ca_bundle, **{key: item for key, item in values.items() if item})
+@dataclass
+class Run:
+    """A second run of the lesson's name, and its model."""
+
+    training_id: str
+    model_id: str
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give tests on an account the time that they need there."""
+    if on_account(config):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(ACCOUNT_SECONDS))
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -53,26 +61,56 @@ def _no_installs() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def credentials(live_runtime: Endpoint) -> Credentials:
-    return make_credentials(live_runtime)
+def service(request: pytest.FixtureRequest) -> Service:
+    if on_account(request.config):
+        return account()
+    endpoint = request.getfixturevalue("live_runtime")
+    return Service(make_credentials(endpoint), endpoint.project_id, endpoint)
 
 
 @pytest.fixture(scope="session")
-def client(live_runtime: Endpoint, credentials: Credentials) -> Any:
-    made = APIClient(credentials)
-    assert made.set.default_project(live_runtime.project_id) == "SUCCESS"
-    return made
+def credentials(service: Service) -> Any:
+    return service.credentials
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Iterator[Any]:
+    """A client of the project; in the end, whatever happened, all that the suite made there is deleted."""
+    made = APIClient(service.credentials)
+    assert made.set.default_project(service.project_id) == "SUCCESS"
+    yield made
+    remove_all(made, NAME)
 
 
 @pytest.fixture
-def async_client(live_runtime: Endpoint, credentials: Credentials) -> Any:
+def async_client(service: Service) -> Any:
     """A client of its own: the SDK's asynchronous connections belong to one event loop."""
-    return APIClient(credentials, project_id=live_runtime.project_id)
+    return APIClient(service.credentials, project_id=service.project_id)
 
 
 @pytest.fixture(scope="session")
-def experiment(live_runtime: Endpoint, credentials: Credentials) -> Any:
-    return TuneExperiment(credentials, project_id=live_runtime.project_id)
+def experiment(service: Service) -> Any:
+    return TuneExperiment(service.credentials, project_id=service.project_id)
+
+
+@pytest.fixture(scope="session")
+def base_model(client: Any, service: Service) -> str:
+    """The model to tune."""
+    chosen = TINY if service.endpoint else tunable_model(client)
+    return chosen or pytest.skip("This account's service offers no base model for prompt tuning.")
+
+
+@pytest.fixture(scope="session")
+def text_model(client: Any, service: Service) -> str:
+    """The model to ask; the one to tune if that is to be had."""
+    chosen = TINY if service.endpoint else model_for(client, "text_generation", tunable_model(client))
+    return chosen or pytest.skip("This account's service offers no model for text generation.")
+
+
+@pytest.fixture(scope="session")
+def chat_model(client: Any, service: Service) -> str:
+    chosen = TINY if service.endpoint else model_for(client, "text_chat")
+    return chosen or pytest.skip("This account's service offers no model for chat.")
 
 
 @pytest.fixture(scope="session")
@@ -82,12 +120,12 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make_tuner(experiment: Any, **changes: Any) -> Any:
+def make_tuner(experiment: Any, base_model: str, **changes: Any) -> Any:
     """A tuner with every parameter that the lesson passes."""
     parameters = {
-        "name": "conformance",
+        "name": NAME,
         "task_id": experiment.Tasks.CLASSIFICATION,
-        "base_model": TINY,
+        "base_model": base_model,
         "accumulate_steps": 2,
         "batch_size": 4,
         "learning_rate": 0.01,
@@ -104,21 +142,34 @@ def make_tuner(experiment: Any, **changes: Any) -> Any:
     return experiment.prompt_tuner(**parameters)
 
 
+def wait_for(tuner: Any, *states: str, seconds: float = ACCOUNT_SECONDS) -> None:
+    """Wait until a run is in one of the states."""
+    deadline = time.monotonic() + seconds
+    while tuner.get_run_status() not in states:
+        assert time.monotonic() < deadline, tuner.get_run_details()
+        time.sleep(0.5)
+
+
 @pytest.fixture(scope="session")
-def lesson(client: Any, experiment: Any, rows_file: Path) -> Iterator[Lesson]:
-    """The lesson's calls in their order, and its clean-up."""
+def lesson(client: Any, experiment: Any, base_model: str, rows_file: Path) -> Lesson:
+    """The lesson's calls in their order."""
     names = client.deployments.ConfigurationMetaNames
-    asset_id = client.data_assets.get_id(client.data_assets.create(name="rows", file_path=str(rows_file)))
-    tuner = make_tuner(experiment)
+    asset_id = client.data_assets.get_id(client.data_assets.create(name=NAME, file_path=str(rows_file)))
+    tuner = make_tuner(experiment, base_model)
     details = tuner.run([DataConnection(data_asset_id=asset_id)], background_mode=False)
     model_id = tuner.get_model_id()
-    meta = {names.NAME: "conformance", names.ONLINE: {}, names.SERVING_NAME: SERVING_NAME}
+    meta = {names.NAME: NAME, names.ONLINE: {}, names.SERVING_NAME: NAME}
     deployment_id = client.deployments.get_id(client.deployments.create(model_id, meta))
-    yield Lesson(asset_id, tuner, details, model_id, deployment_id)
-    assert client.deployments.delete(deployment_id) == "SUCCESS"
-    assert client.repository.delete(model_id) == "SUCCESS"
-    client.training.delete(details["metadata"]["id"])
-    assert client.data_assets.delete(asset_id) == "SUCCESS"
+    return Lesson(asset_id, tuner, details, model_id, deployment_id)
+
+
+@pytest.fixture(scope="session")
+def second_run(experiment: Any, base_model: str, lesson: Lesson) -> Run:
+    """Another run, in the background and in the group of the first."""
+    tuner = make_tuner(experiment, base_model, num_epochs=1, group_by_name=True)
+    tuner.run([DataConnection(data_asset_id=lesson.asset_id)], background_mode=True)
+    wait_for(tuner, "completed", "failed", "canceled")
+    return Run(tuner.id, tuner.get_model_id())
 
 
 @pytest.fixture(autouse=True)

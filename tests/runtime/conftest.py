@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -54,7 +55,7 @@ def project(runtime: Runtime) -> dict[str, str]:
     return {"project_id": runtime.secrets.project_id}
 
 
-def upload(client: TestClient, project: dict[str, str], content: bytes, name: str = "rows.json") -> str:
+def upload(client: TestClient | httpx.Client, project: dict[str, str], content: bytes, name: str = "rows.json") -> str:
     """Upload a file the way the SDK does; gives the asset's id."""
     body = {"metadata": {"name": name, "asset_type": "data_asset"}, "entity": {"data_asset": {"mime_type": "text/x"}}}
     created = client.post("/v2/assets", params=project, json=body)
@@ -103,7 +104,7 @@ def train(client: TestClient, project: dict[str, str], asset: str) -> Callable[.
 
 
 def wait_for_training(
-    client: TestClient, project: dict[str, str], training: str, *states: str, seconds: float = 20
+    client: TestClient | httpx.Client, project: dict[str, str], training: str, *states: str, seconds: float = 20
 ) -> dict[str, Any]:
     """Poll a training until it is in one of the states, by default any that is an end."""
     states = states or ("completed", "failed", "canceled")

@@ -1,6 +1,8 @@
-"""A stand-in for the engine's tuning process; the init_text says how it goes: fail, crash, slow, or well."""
+"""A stand-in for the engine's tuning process; the init_text says how it goes: fail, crash, full, late, slow, well."""
 
+import fcntl
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,20 +18,30 @@ def work(folder: Path) -> int:
     if what == "crash":
         sys.stderr.write("out of luck\n")
         return 7
+    if what == "full":
+        return 120
+    if (folder / "soft_prompt").is_dir():
+        return 0
     steps = 2 * settings["num_epochs"]
     metrics = folder / "metrics.jsonl"
     done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+    if what == "late":
+        time.sleep(0.5)
     with metrics.open("a") as file:
         for step in range(done, steps):
             record = {"timestamp": f"2026-01-01T00:00:{step % 60:02d}.123Z", "iteration": step, "epoch": step // 2}
             file.write(json.dumps({**record, "loss": 1 / (step + 1), "progress": (step + 1) / steps}) + "\n")
             file.flush()
-            time.sleep(0.2 if what == "slow" else 0.005)
+            time.sleep(0.2 if what in ("late", "slow") else 0.005)
     (folder / "unfinished").mkdir(exist_ok=True)
-    (folder / "unfinished" / "adapter.txt").write_text(json.dumps(settings))
+    (folder / "unfinished" / "tuning_settings.json").write_text(json.dumps(settings))
     (folder / "unfinished").rename(folder / "soft_prompt")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1])))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    job_folder = Path(sys.argv[1])
+    with (job_folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first
+        sys.exit(work(job_folder))

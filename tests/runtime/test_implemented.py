@@ -3,11 +3,20 @@
 import ast
 
 from prompt_tuning_helpers.runtime.implemented import describe_operations
+from prompt_tuning_helpers.runtime.routes import MODULES, OPERATIONS
 from tests.conftest import REPOSITORY
 
 
 def test_the_page_is_up_to_date() -> None:
     assert (REPOSITORY / "IMPLEMENTED.md").read_text() == describe_operations()
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    offered = {f"{operation.method} {operation.path}" for operation in OPERATIONS}
+    offered |= {operation.path for operation in OPERATIONS}
+    missing = {name for module in MODULES for name in getattr(module, "NOT_OFFERED", ())}
+    assert missing
+    assert not missing & offered
 
 
 def test_modules_are_small_and_say_what_they_are_for() -> None:

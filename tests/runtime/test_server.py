@@ -1,10 +1,7 @@
 """A server in a process of its own: TLS, the endpoint file, the command line, and what a kill leaves."""
 
-import json
 import os
-import random
 import shlex
-import signal
 import socket
 import ssl
 import stat
@@ -12,38 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.processes import kill_process
-from tests.conftest import REPOSITORY, start_runtime
+from tests.conftest import REPOSITORY, serve_command, start_runtime
 
-from .conftest import BASE, training_body
-
-KILLS = 8
-
-
-def fake_command(state: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.runtime.fake_server", str(state)]
+from .conftest import BASE
+from .servers import connect, fake_command, wait_until
 
 
 def run_cli(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", *words, "--state", str(state)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
-
-
-@contextmanager
-def connect(endpoint: Endpoint) -> Iterator[httpx.Client]:
-    context = ssl.create_default_context(cafile=endpoint.ca_bundle)
-    with httpx.Client(base_url=endpoint.url, verify=context, trust_env=False, timeout=30) as client:
-        form = {"apikey": endpoint.api_key, "grant_type": "urn:ibm:params:oauth:grant-type:apikey"}
-        token = client.post("/identity/token", data=form).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
 
 
 def upload(client: httpx.Client, project: dict[str, str]) -> str:
@@ -54,15 +34,6 @@ def upload(client: httpx.Client, project: dict[str, str]) -> str:
     path = f"/v2/assets/{asset}/attachments/{made['attachment_id']}/complete"
     assert client.post(path, params=project).status_code == 200
     return asset
-
-
-def kill_recorded(record: Path) -> None:
-    """Kill the job's process if it is still the one that was recorded."""
-    try:
-        noted = json.loads(record.read_text())
-    except FileNotFoundError:
-        return
-    kill_process(noted["pid"], noted["started"], 5)
 
 
 @pytest.fixture
@@ -120,6 +91,22 @@ def test_a_second_runtime_steps_back(served: tuple[Path, Endpoint]) -> None:
     assert f"process {endpoint.pid}, {endpoint.url}" in second.stderr
     assert "Traceback" not in second.stderr
     assert running_endpoint(state) == endpoint
+
+
+@pytest.mark.usefixtures("no_server_left")
+def test_of_two_that_start_at_once_the_second_leaves_one_that_can_be_used(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    both = [subprocess.Popen(serve_command(state, "--model", "tiny"), stderr=subprocess.PIPE) for _ in range(2)]
+    wait_until(lambda: any(process.poll() is not None for process in both), 60)
+    first, second = sorted(both, key=lambda process: process.poll() is not None)
+    endpoint = running_endpoint(state)
+    assert endpoint is not None
+    assert endpoint.pid == first.pid
+    assert second.returncode == 1
+    assert f"process {first.pid}, {endpoint.url}" in second.communicate()[1].decode()
+    first.terminate()
+    first.communicate()
+    assert first.returncode == 0
 
 
 def test_a_taken_port(served: tuple[Path, Endpoint], tmp_path: Path) -> None:
@@ -228,55 +215,6 @@ def test_stop_and_reset(tmp_path: Path) -> None:
     assert run_cli(state, "reset").returncode == 0
     assert process.wait(5) == 0
     assert sorted(path.name for path in state.iterdir()) == ["of_the_user", "runtime.lock"]
-
-
-@pytest.mark.usefixtures("no_server_left")
-def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
-    """Kill the server or the job's process at random moments: nothing acknowledged is lost, nothing is half there."""
-    state, chance = tmp_path / "state", random.Random(7)
-    assets: set[str] = set()
-    trainings: set[str] = set()
-    for number in range(KILLS):
-        process, endpoint = start_runtime(state, fake_command(state))
-        project = {"project_id": endpoint.project_id}
-        moment = time.monotonic() + chance.uniform(0.05, 0.6)
-        with connect(endpoint) as client:
-            while time.monotonic() < moment:
-                asset = upload(client, project)
-                assets.add(asset)
-                body = {**training_body(project, asset, init_text="slow", num_epochs=3), "name": str(number)}
-                started = client.post("/ml/v4/trainings", json=body)
-                assert started.status_code == 201
-                trainings.add(started.json()["metadata"]["id"])
-                for record in (state / "jobs").glob("*/process.json"):
-                    if chance.random() < 0.3:
-                        kill_recorded(record)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        assert running_endpoint(state) is None
-    process, endpoint = start_runtime(state, fake_command(state))
-    project = {"project_id": endpoint.project_id}
-    with connect(endpoint) as client:
-        for asset in assets:
-            document = client.get(f"/v2/assets/{asset}", params=project).json()
-            assert document["metadata"]["size"] == 31
-        for training in sorted(trainings)[3:]:
-            client.delete(f"/ml/v4/trainings/{training}", params=project)
-        deadline = time.monotonic() + 30
-        for training in trainings:
-            while True:
-                entity = client.get(f"/ml/v4/trainings/{training}", params=project).json()["entity"]
-                if entity["status"]["state"] in ("completed", "canceled"):
-                    break
-                assert entity["status"]["state"] != "failed", entity["status"]
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            if entity["status"]["state"] == "completed":
-                assert [metric["iteration"] for metric in entity["status"]["metrics"]] == list(range(6))
-                model = client.get(f"/ml/v4/models/{entity['model_id']}", params=project)
-                assert model.status_code == 200
-    process.terminate()
-    assert process.wait(30) == 0
 
 
 def test_the_base_model_is_named(served: tuple[Path, Endpoint]) -> None:

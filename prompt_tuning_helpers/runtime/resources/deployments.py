@@ -56,6 +56,25 @@ class Deployments:
             )
         return made
 
+    def update(self, deployment: Deployment) -> None:
+        """Record a deployment's new model, names, description and tags.
+
+        Raises:
+            ServingNameTaken: when another deployment, of whichever project, has the serving name.
+        """
+        with self._database.transaction() as connection:
+            other = self.by_serving_name(deployment.serving_name) if deployment.serving_name is not None else None
+            if other is not None and other.id != deployment.id:
+                raise ServingNameTaken
+            connection.execute(
+                "UPDATE deployments SET model_id = ?, name = ?, description = ?, tags = ?, serving_name = ?"
+                " WHERE id = ?",
+                (
+                    *(deployment.model_id, deployment.name, deployment.description, json.dumps(deployment.tags)),
+                    *(deployment.serving_name, deployment.id),
+                ),
+            )
+
     def get(self, project_id: str, deployment_id: str) -> Deployment | None:
         """A deployment of a project, if it is there."""
         row = self._database.row("SELECT * FROM deployments WHERE id = ? AND project_id = ?", deployment_id, project_id)

@@ -51,6 +51,13 @@ class Models:
         total = self._database.row("SELECT COUNT(*) AS n FROM models WHERE project_id = ?", project_id)
         return [_model(row) for row in rows], total["n"] if total else 0
 
+    def update(self, model: Model) -> None:
+        """Record a model's new name and description."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE models SET name = ?, description = ? WHERE id = ?", (model.name, model.description, model.id)
+            )
+
     def delete(self, model: Model) -> bool:
         """Delete a model; ``False``, and nothing done, while it is deployed."""
         try:

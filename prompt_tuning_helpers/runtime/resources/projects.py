@@ -49,3 +49,9 @@ class Projects:
         """Delete a project's record with those of all it owns."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM projects WHERE id = ?", (project_id,))
+
+    def empty(self, project_id: str) -> None:
+        """Delete the records of all that a project owns, and not its own."""
+        with self._database.transaction() as connection:
+            for table in ("deployments", "models", "trainings", "assets"):
+                connection.execute(f"DELETE FROM {table} WHERE project_id = ?", (project_id,))

@@ -159,3 +159,4 @@ OPERATIONS = [
         differs="the query is *:* or asset.name:<name>",
     ),
 ]
+NOT_OFFERED = ("PATCH /v2/assets/{asset_id}", "/v2/assets/{asset_id}/attributes")

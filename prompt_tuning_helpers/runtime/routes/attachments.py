@@ -1,5 +1,6 @@
 """Attachments: the file of a data asset, uploaded and downloaded through a link that carries its own token."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -8,6 +9,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from ..errors import ApiError, bad_request, not_found
 from ..fields import read_flag, read_text, required
 from ..files import AtomicFile, sync_file
+from ..multipart import file_content
 from ..operations import Call, Operation
 from ..resources.assets import Attachment
 from ..tokens import LINK_SECONDS, InvalidToken
@@ -21,10 +23,6 @@ def create_attachment(call: Call) -> Response:
     body = call.json()
     if read_flag(body, "is_remote") or body.get("connection_id") is not None:
         raise bad_request("Data behind a connection is not offered here: upload the file itself.")
-    if call.dialect == "cpd":
-        raise bad_request(
-            "Uploads in Cloud Pak for Data mode are not offered here: give Credentials a platform_url as well."
-        )
     name = required(read_text(body, "name", longest=255), "name")
     mime_type = read_text(body, "mime", longest=255) or "application/octet-stream"
     attachment = call.runtime.assets.attach(find_asset(call, call.project_id()), name, mime_type)
@@ -38,7 +36,7 @@ def create_attachment(call: Call) -> Response:
 
 async def upload(call: Call) -> Response:
     """Receive a file, straight to disk."""
-    attachment = await run_in_threadpool(_linked, call, "upload")
+    attachment, dialect = await run_in_threadpool(_linked, call, "upload")
     if attachment.complete:
         raise ApiError(409, "attachment_complete", "This attachment is complete: create a new asset for a new file.")
     path = call.runtime.assets.blob(attachment.id)
@@ -46,8 +44,11 @@ async def upload(call: Call) -> Response:
     announced = call.request.headers.get("Content-Length")
     if announced is not None and announced.isdecimal() and int(announced) > LARGEST_UPLOAD:
         raise _too_large()
+    parts: AsyncIterator[bytes] = call.request.stream()
+    if dialect == "cpd":
+        parts = file_content(parts, call.request.headers.get("Content-Type", ""))
     with AtomicFile(path) as file:
-        async for part in call.request.stream():
+        async for part in parts:
             size += len(part)
             if size > LARGEST_UPLOAD:
                 raise _too_large()
@@ -80,7 +81,7 @@ def get_attachment(call: Call) -> Response:
 
 def download(call: Call) -> Response:
     """A file's content."""
-    attachment = _linked(call, "download")
+    attachment, _ = _linked(call, "download")
     path = call.runtime.assets.blob(attachment.id)
     if not path.is_file():
         raise not_found("This attachment has no content: upload its file again.")
@@ -97,11 +98,14 @@ def _named(call: Call) -> Attachment:
 
 
 def _link(call: Call, attachment: Attachment, purpose: str) -> str:
-    token, _ = call.runtime.tokens.issue(purpose, LINK_SECONDS, attachment=attachment.id)
-    return f"{call.runtime.url}/{purpose}/{token}"
+    token, _ = call.runtime.tokens.issue(purpose, LINK_SECONDS, attachment=attachment.id, dialect=call.dialect)
+    # In Cloud Pak for Data mode the SDK puts the host before a link.
+    host = "" if call.dialect == "cpd" else call.runtime.url
+    return f"{host}/{purpose}/{token}"
 
 
-def _linked(call: Call, purpose: str) -> Attachment:
+def _linked(call: Call, purpose: str) -> tuple[Attachment, str]:
+    """The attachment of a link, and the dialect of the client that got the link."""
     try:
         claims = call.runtime.tokens.check(call.path("token"), purpose)
     except InvalidToken as error:
@@ -110,7 +114,7 @@ def _linked(call: Call, purpose: str) -> Attachment:
     attachment = call.runtime.assets.attachment(str(claims["attachment"]))
     if attachment is None:
         raise not_found("The attachment of this link was deleted.")
-    return attachment
+    return attachment, str(claims.get("dialect", "cloud"))
 
 
 def _too_large() -> ApiError:
@@ -123,7 +127,7 @@ OPERATIONS = [
         "/v2/assets/{asset_id}/attachments",
         create_attachment,
         "Announce an asset's file",
-        differs="no connections; not in Cloud Pak for Data mode",
+        differs="no connections",
     ),
     Operation(
         "POST",
@@ -143,3 +147,4 @@ OPERATIONS = [
     ),
     Operation("GET", "/download/{token}", download, "Download a file", public=True, differs="as for uploads"),
 ]
+NOT_OFFERED = ("DELETE /v2/assets/{asset_id}/attachments/{attachment_id}",)

@@ -1,6 +1,7 @@
 """Deployments of tuned models."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -8,9 +9,12 @@ from starlette.responses import JSONResponse, Response
 from ..errors import ApiError, bad_request, not_found
 from ..fields import read_object, read_text, read_texts, required, show
 from ..operations import Call, Operation, no_content
+from ..patches import read_changes
 from ..resources.deployments import Deployment, ServingNameTaken
+from ..resources.models import Model
 from .models import find_model
 
+CHANGEABLE = ("/name", "/description", "/tags", "/asset", "/online/parameters")
 SERVING_NAME = re.compile(r"[a-z0-9_]{1,36}", re.ASCII)
 
 
@@ -61,16 +65,8 @@ def create_deployment(call: Call) -> Response:
     project_id = call.project_id(body)
     name = required(read_text(body, "name", longest=255), "name")
     online = required(read_object(body, "online"), "online, the one kind of deployment offered here,")
-    parameters = read_object(online, "parameters", "online.") or {}
-    serving_name = read_text(parameters, "serving_name", "online.parameters.")
-    if serving_name is not None and not SERVING_NAME.fullmatch(serving_name):
-        raise bad_request(
-            "online.parameters.serving_name may have lower-case letters, digits and underscores only, 36 at most; "
-            f"it is {show(serving_name)}."
-        )
-    asset = required(read_object(body, "asset"), "asset")
-    model_id = required(read_text(asset, "id", "asset."), "asset.id")
-    model = find_model(call, project_id, model_id)
+    serving_name = _read_serving_name(read_object(online, "parameters", "online."))
+    model = _read_model(call, project_id, body)
     description = read_text(body, "description", longest=10_000) or ""
     try:
         made = call.runtime.deployments.create(
@@ -79,6 +75,42 @@ def create_deployment(call: Call) -> Response:
     except ServingNameTaken:
         raise _taken(serving_name) from None
     return JSONResponse(deployment_document(call, made), status_code=202)
+
+
+def update_deployment(call: Call) -> Response:
+    """Change a deployment's names, description, tags or model; its id stays."""
+    old = _find(call)
+    changes = read_changes(call.body, CHANGEABLE)
+    new = {path.rsplit("/", 1)[-1]: value for path, value in changes.items()}
+    serving_name = _read_serving_name(read_object(new, "parameters", "online."))
+    changed = replace(
+        old,
+        name=required(read_text({"name": old.name, **new}, "name", longest=255), "name"),
+        description=read_text({"description": old.description, **new}, "description", longest=10_000) or "",
+        tags=read_texts({"tags": old.tags, **new}, "tags"),
+        model_id=_read_model(call, old.project_id, new).id if "asset" in new else old.model_id,
+        serving_name=serving_name if "parameters" in new else old.serving_name,
+    )
+    try:
+        call.runtime.deployments.update(changed)
+    except ServingNameTaken:
+        raise _taken(serving_name) from None
+    return JSONResponse(deployment_document(call, changed))
+
+
+def _read_serving_name(parameters: dict[str, Any] | None) -> str | None:
+    serving_name = read_text(parameters or {}, "serving_name", "online.parameters.")
+    if serving_name is not None and not SERVING_NAME.fullmatch(serving_name):
+        raise bad_request(
+            "online.parameters.serving_name may have lower-case letters, digits and underscores only, 36 at most; "
+            f"it is {show(serving_name)}."
+        )
+    return serving_name
+
+
+def _read_model(call: Call, project_id: str, body: dict[str, Any]) -> Model:
+    asset = required(read_object(body, "asset"), "asset")
+    return find_model(call, project_id, required(read_text(asset, "id", "asset."), "asset.id"))
 
 
 def list_deployments(call: Call) -> Response:
@@ -133,5 +165,7 @@ OPERATIONS = [
     ),
     Operation("GET", "/ml/v4/deployments", list_deployments, "List deployments, or look up a serving name"),
     Operation("GET", "/ml/v4/deployments/{deployment_id}", get_deployment, "Get a deployment"),
+    Operation("PATCH", "/ml/v4/deployments/{deployment_id}", update_deployment, "Change a deployment"),
     Operation("DELETE", "/ml/v4/deployments/{deployment_id}", delete_deployment, "Delete a deployment"),
 ]
+NOT_OFFERED = ("POST /ml/v4/deployments/{deployment_id}/predictions", "/ml/v4/deployment_jobs")

@@ -1,13 +1,18 @@
 """Tuned models."""
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from ..errors import not_found
+from ..fields import read_text, required
 from ..operations import Call, Operation, no_content
+from ..patches import read_changes
 from ..resources.models import Model
 from .assets import delete_tuned_model
+
+CHANGEABLE = ("/name", "/description")
 
 
 def model_document(model: Model) -> dict[str, Any]:
@@ -57,6 +62,20 @@ def list_models(call: Call) -> Response:
     return call.listing([model_document(model) for model in models], total)
 
 
+def update_model(call: Call) -> Response:
+    """Change a model's name or description."""
+    model = find_model(call, call.project_id(), call.path("model_id"))
+    changes = read_changes(call.body, CHANGEABLE)
+    new = {path.removeprefix("/"): value for path, value in changes.items()}
+    changed = replace(
+        model,
+        name=required(read_text({"name": model.name, **new}, "name", longest=255), "name"),
+        description=read_text({"description": model.description, **new}, "description", longest=10_000) or "",
+    )
+    call.runtime.models.update(changed)
+    return JSONResponse(model_document(changed))
+
+
 def delete_model(call: Call) -> Response:
     """Delete a tuned model that is not deployed."""
     delete_tuned_model(call, find_model(call, call.project_id(), call.path("model_id")))
@@ -66,5 +85,18 @@ def delete_model(call: Call) -> Response:
 OPERATIONS = [
     Operation("GET", "/ml/v4/models", list_models, "List tuned models"),
     Operation("GET", "/ml/v4/models/{model_id}", get_model, "Get a tuned model"),
+    Operation(
+        "PATCH",
+        "/ml/v4/models/{model_id}",
+        update_model,
+        "Change a tuned model",
+        differs="its name and description only",
+    ),
     Operation("DELETE", "/ml/v4/models/{model_id}", delete_model, "Delete a tuned model"),
 ]
+NOT_OFFERED = (
+    "POST /ml/v4/models",
+    "/ml/v4/models/{model_id}/content",
+    "/ml/v4/models/{model_id}/download",
+    "/ml/v4/models/{model_id}/revisions",
+)

@@ -45,5 +45,6 @@ OPERATIONS = [
     Operation("GET", "/ml/v1/fine_tunings", refuse_fine_tuning, "Refused: there is no fine-tuning"),
     Operation("POST", "/ml/v1/fine_tunings", refuse_fine_tuning, "Refused: there is no fine-tuning"),
     Operation("GET", "/ml/v1/fine_tunings/{training_id}", refuse_fine_tuning, "Refused: there is no fine-tuning"),
+    Operation("DELETE", "/ml/v1/fine_tunings/{training_id}", refuse_fine_tuning, "Refused: there is no fine-tuning"),
     Operation("GET", "/wx/v1/prompts/{prompt_id}", refuse_prompt, "Refused: there are no prompt templates"),
 ]

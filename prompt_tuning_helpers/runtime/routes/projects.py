@@ -48,12 +48,7 @@ def project_document(project: Project) -> dict[str, Any]:
 
 def get_project(call: Call) -> Response:
     """One project."""
-    project = call.runtime.projects.get(call.path("project_id"))
-    if project is None:
-        raise not_found(
-            f"This project is not there. The runtime's own is {call.runtime.secrets.project_id}.", "project_not_found"
-        )
-    return JSONResponse(project_document(project))
+    return JSONResponse(project_document(_find(call)))
 
 
 def list_projects(call: Call) -> Response:
@@ -73,13 +68,26 @@ def create_project(call: Call) -> Response:
 
 def delete_project(call: Call) -> Response:
     """Delete a project with all it holds."""
-    project_id = call.path("project_id")
-    if call.runtime.projects.get(project_id) is None:
-        raise not_found("This project is not there.", "project_not_found")
+    project_id = _find(call).id
     if project_id == call.runtime.secrets.project_id:
-        raise bad_request("This is the runtime's own project: `reset` clears the whole runtime.")
+        raise bad_request("This is the runtime's own project, which stays: `reset` it, or the whole runtime.")
     remove_project(call.runtime, project_id)
     return no_content()
+
+
+def reset_project(call: Call) -> Response:
+    """Delete all that a project holds; its id stays."""
+    remove_project(call.runtime, _find(call).id, keep=True)
+    return no_content()
+
+
+def _find(call: Call) -> Project:
+    project = call.runtime.projects.get(call.path("project_id"))
+    if project is None:
+        raise not_found(
+            f"This project is not there. The runtime's own is {call.runtime.secrets.project_id}.", "project_not_found"
+        )
+    return project
 
 
 OPERATIONS = [
@@ -87,4 +95,6 @@ OPERATIONS = [
     Operation("GET", "/v2/projects", list_projects, "List projects"),
     Operation("POST", "/transactional/v2/projects", create_project, "Create a project", differs="storage is ignored"),
     Operation("DELETE", "/transactional/v2/projects/{project_id}", delete_project, "Delete a project"),
+    Operation("POST", "/v2/projects/{project_id}/reset", reset_project, "Empty a project", differs="ours alone"),
 ]
+NOT_OFFERED = ("PATCH /v2/projects/{project_id}", "/v2/projects/{project_id}/members")

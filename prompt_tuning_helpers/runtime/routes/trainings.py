@@ -187,3 +187,4 @@ OPERATIONS = [
     Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),
     Operation("DELETE", "/ml/v4/trainings/{training_id}", delete_training, "Cancel or delete a training"),
 ]
+NOT_OFFERED = ("WebSocket /ml/v4/trainings/{training_id}",)
