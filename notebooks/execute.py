@@ -16,6 +16,7 @@ from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
 NOTEBOOKS = Path(__file__).parent
+LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
 PICTURE = NOTEBOOKS / "images" / "comparison.png"
 
@@ -32,6 +33,7 @@ def execute(path: Path) -> Path:
     Raises:
         CellExecutionError: when a cell fails; the copy then shows how far it got.
     """
+    os.environ["JPY_SESSION_NAME"] = path.name  # as Jupyter does; it tells the helpers the language of the lesson
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
@@ -64,8 +66,10 @@ def execute(path: Path) -> Path:
 
 
 def store(executed: Path, path: Path) -> None:
-    """Keep an executed notebook's outputs in the notebook, and its picture of the scores for the README."""
+    """Keep an executed notebook's outputs in the notebook, and the lesson's picture of the scores for the README."""
     shutil.copyfile(executed, path)
+    if path.name != LESSON.name:
+        return
     for cell in nbformat.read(executed, as_version=4).cells:  # type: ignore[no-untyped-call]
         if cell.id == "plot-comparison":
             PICTURE.parent.mkdir(exist_ok=True)
@@ -75,17 +79,18 @@ def store(executed: Path, path: Path) -> None:
 def main() -> None:
     """Read the command line and execute."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebook", nargs="?", type=Path, default=NOTEBOOKS / "prompt_tuning_tutorial.ipynb")
+    parser.add_argument("notebook", nargs="?", type=Path, default=LESSON, help="its path, or its name in this folder")
     parser.add_argument("--store", action="store_true", help="keep the outputs in the notebook itself")
     options = parser.parse_args()
+    path = options.notebook if options.notebook.exists() else NOTEBOOKS / options.notebook
     started = time.monotonic()
     try:
-        executed = execute(options.notebook)
+        executed = execute(path)
     except CellExecutionError as error:
-        sys.exit(f"{error}\nA cell failed; see {os.path.relpath(BUILD / options.notebook.name)}.")
+        sys.exit(f"{error}\nA cell failed; see {os.path.relpath(BUILD / path.name)}.")
     print(f"Executed in {time.monotonic() - started:.0f} s: {os.path.relpath(executed)}")
     if options.store:
-        store(executed, options.notebook)
+        store(executed, path)
     scores_file = BUILD / "scores.json"
     if scores_file.is_file():
         scores = json.loads(scores_file.read_text(encoding="utf-8"))

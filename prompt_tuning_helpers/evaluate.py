@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .words import say
+from .words import paragraph, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +220,7 @@ class Comparison:
                 if self.only_tuned > self.only_base
                 else say("the base model is better.")
             )
-        return f"{counts} {judgement}"
+        return paragraph(counts, judgement)
 
     def save(self, path: str | Path = "scores.json") -> Path:
         """Write accuracy and F1 of both models, and the number of rows, as JSON.

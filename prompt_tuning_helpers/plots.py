@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .fonts import show_chinese
 from .words import say
 
 if TYPE_CHECKING:
@@ -148,5 +149,6 @@ def _done(figure: "Figure") -> "Figure":
     """Hand a figure over; closed, so that a notebook shows it once, as the value of its cell."""
     import matplotlib.pyplot as plt
 
+    show_chinese(figure)
     plt.close(figure)
     return figure

@@ -1,9 +1,10 @@
 """The language of what the helpers print and plot: English text in, the reader's language out."""
 
+import json
 import os
-
-# One table per language, from the English text to its translation. What a table lacks stays English.
-TRANSLATIONS: dict[str, dict[str, str]] = {}
+import re
+from functools import cache
+from importlib.resources import files
 
 
 def language() -> str:
@@ -11,20 +12,42 @@ def language() -> str:
 
     Returns:
         ``LESSON_LANGUAGE`` if that is set; otherwise what the name of the running notebook says, which Jupyter hands
-        to its kernels (``prompt_tuning_tutorial.es.ipynb`` gives ``"es"``); otherwise ``"en"``.
+        to its kernels (``prompt_tuning_tutorial.es.ipynb`` gives ``"es"``, and so does a copy of it); otherwise
+        ``"en"``.
     """
     chosen = os.environ.get("LESSON_LANGUAGE", "")
     if chosen:
         return chosen
-    parts = os.environ.get("JPY_SESSION_NAME", "").rsplit("/", 1)[-1].split(".")
-    return parts[1] if len(parts) == 3 and parts[2] == "ipynb" else "en"
+    named = re.search(r"\.([a-z]{2})\b[^./]*\.ipynb$", os.environ.get("JPY_SESSION_NAME", ""))
+    return named[1] if named else "en"
+
+
+@cache
+def translations(language: str) -> dict[str, str]:
+    """Read the table of a language, ``translations/<language>.json``.
+
+    Args:
+        language: two letters.
+
+    Returns:
+        From each English text to its translation; nothing for English, and for a language that there is no table for.
+    """
+    table = files(__package__) / "translations" / f"{language}.json"
+    texts: dict[str, str] = json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
+    return texts
 
 
 def say(text: str, **values: object) -> str:
     """Say a text in the language of the lesson.
 
     Args:
-        text: the English text, which is also the key to its translations; ``{name}`` marks a value.
+        text: the English text, which is also the key to its translations; ``{name}`` marks a value. What has no
+            translation stays English.
         values: what stands for the marks.
     """
-    return TRANSLATIONS.get(language(), {}).get(text, text).format(**values)
+    return translations(language()).get(text, text).format(**values)
+
+
+def paragraph(*sentences: str) -> str:
+    """Set sentences one after another as the language of the lesson does; Chinese has no space between them."""
+    return ("" if language() == "zh" else " ").join(sentences)

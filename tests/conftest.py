@@ -12,7 +12,30 @@ import pytest
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint
 
 # Fast tests first; what is not named here is faster still.
-SLOW_LAST = ("engine", "runtime", "conformance", "test_notebooks.py", "test_tutorial.py")
+SLOW_LAST = (
+    "engine",
+    "runtime",
+    "test_places.py",
+    "conformance",
+    "test_pytest_plugin.py",
+    "test_notebooks.py",
+    "test_tutorial.py",
+)
+
+# How the names of variables begin that say where the lesson runs, and how.
+OF_PLACES = (
+    "WATSONX_",
+    "LOCAL_WATSONX_",
+    "RUNTIME_ENV_",
+    "WX_CLIENT",
+    "PROJECT_ID",
+    "SPACE_ID",
+    "USER_ACCESS_TOKEN",
+    "SSL_CERT_FILE",
+    "LESSON_",
+    "JPY_",
+    "JUPYTER",
+)
 
 START_SECONDS = 60.0
 REPOSITORY = Path(__file__).parent.parent
@@ -26,6 +49,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return SLOW_LAST.index(part) + 1 if part in SLOW_LAST else 0
 
     items.sort(key=slowness)
+
+
+def offline_environment(attempts: Path) -> dict[str, str]:
+    """An environment for other processes that tells of no service, no secret and no settings, and has no network.
+
+    Args:
+        attempts: the file in which attempts to use the network are noted; it is there only if there were any.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_PLACES)}
+    paths = [REPOSITORY / "tests" / "offline", REPOSITORY, REPOSITORY / "tests", os.environ.get("PYTHONPATH", "")]
+    # Programs that are not Python ask a proxy that is not there.
+    proxies = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
+    return environment | proxies | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OFFLINE_ATTEMPTS": str(attempts)}
 
 
 def serve_command(state: Path, *options: str) -> list[str]:

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint
+from tests.conftest import offline_environment
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -134,24 +135,33 @@ def test_no_secret_is_in_the_source(notebook: Any) -> None:
         assert not re.search(r"api_?key\s*=\s*[\"'][^\"']+[\"']", cell.source, re.IGNORECASE), cell.id
 
 
+@pytest.mark.parametrize(
+    "way_out", ["socket.create_connection(('watsonx.invalid', 443))", "httpx.get('https://watsonx.invalid')"]
+)
+def test_the_network_can_be_shut_off(tmp_path: Path, way_out: str) -> None:
+    """What the next test relies on: the ways out, directly and through a proxy, are closed, and attempts are noted."""
+    attempts = tmp_path / "attempts"
+    command = [sys.executable, "-c", f"import httpx, socket; {way_out}"]
+    done = subprocess.run(command, env=offline_environment(attempts), capture_output=True, text=True)
+    assert "The network is off in this test" in done.stderr
+    assert attempts.read_text(encoding="utf-8")
+
+
 def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
     """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
     shutil.copy(path, tmp_path)
-    hidden = ("WATSONX_", "RUNTIME_ENV_", "WX_CLIENT", "PROJECT_ID", "USER_ACCESS_TOKEN", "SSL_CERT_FILE")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    environment |= {
+    attempts = tmp_path / "attempts"
+    environment = offline_environment(attempts) | {
         "LOCAL_WATSONX_MODEL": "tiny",
         "LOCAL_WATSONX_STATE": str(tmp_path / "state"),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
-        # A proxy that refuses everything: whatever is not on this computer cannot be reached.
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-        "HTTP_PROXY": "http://127.0.0.1:9",
+        "JPY_SESSION_NAME": path.name,  # as Jupyter does; it tells the helpers the language of the lesson
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval_strays", "--nbval"]
     command += ["--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
     command += ["--nbval-cell-timeout", "300", "--rootdir", str(tmp_path), "-c", os.devnull, path.name]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert not attempts.exists(), "somebody tried to use the network: " + attempts.read_text(encoding="utf-8")
     # nbval kills its kernel; the runtime that the notebook started must notice and end.
     deadline = time.monotonic() + 60
     while recorded_endpoint(tmp_path / "state") is not None:

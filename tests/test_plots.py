@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from prompt_tuning_helpers import words
 from prompt_tuning_helpers.evaluate import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss
 
@@ -70,16 +69,5 @@ def test_unusable_answers_get_a_column_only_where_there_are_any(comparison: Comp
 
 
 def test_plots_speak_the_language_of_the_lesson(monkeypatch: pytest.MonkeyPatch, comparison: Comparison) -> None:
-    monkeypatch.setitem(words.TRANSLATIONS, "es", {"base model": "modelo base"})
     monkeypatch.setenv("LESSON_LANGUAGE", "es")
     assert plot_confusion(comparison).axes[0].get_title() == "modelo base"
-
-
-@pytest.mark.parametrize(
-    ("session", "language"),
-    [("", "en"), ("/notebooks/prompt_tuning_tutorial.ipynb", "en"), ("prompt_tuning_tutorial.zh.ipynb", "zh")],
-)
-def test_the_language_is_that_of_the_notebook(monkeypatch: pytest.MonkeyPatch, session: str, language: str) -> None:
-    monkeypatch.delenv("LESSON_LANGUAGE", raising=False)
-    monkeypatch.setenv("JPY_SESSION_NAME", session)
-    assert words.language() == language

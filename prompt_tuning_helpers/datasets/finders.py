@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ..words import say
+from ..words import paragraph, say
 from .report import Finding, listed, quoted
 from .similarity import similar_pairs
 from .split import Split
@@ -119,7 +119,7 @@ def find_too_long(split: Split, tokens: Callable[[str], int], most: int, *, esti
             rows=listed(f"{n} ({size})" for n, size in long.items()),
         )
         if estimated:
-            text += " " + say("These lengths are estimates.")
+            text = paragraph(text, say("These lengths are estimates."))
         yield split.finding("too long", long, text)
 
 

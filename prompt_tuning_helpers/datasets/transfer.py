@@ -84,7 +84,7 @@ def _progress(name: str, now: int, total: int) -> str:
     # without a Content-Length there is no total, and nothing to say but that it goes on
     if total <= 0:
         return f"{name} ..."
-    return f"{name} {now / total:4.0%} of {total / 1000:,.1f} kB"
+    return say("{name} {part:4.0%} of {size:,.1f} kB", name=name, part=now / total, size=total / 1000)
 
 
 @contextlib.contextmanager
