@@ -4,6 +4,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 
 
 class ConnectionSetupError(RuntimeError):
@@ -34,7 +35,7 @@ def status_code(error: BaseException) -> int | None:
     code = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(code, int):
         return code
-    found = re.search(r"(?:status_?\s?code\W{0,4}|Error: )([1-5]\d\d)\b", str(error), re.IGNORECASE)
+    found = re.search(r"(?:code\W{0,4}|Error: )([1-5]\d\d)\b", str(error), re.IGNORECASE)
     return int(found.group(1)) if found else None
 
 
@@ -51,10 +52,83 @@ def is_passing(error: BaseException) -> bool:
         return code == 429 or code >= 500
     seen: BaseException | None = error
     while seen is not None:  # the SDK wraps some errors in its own
-        if isinstance(seen, httpx.TransportError | OSError):
+        if isinstance(seen, httpx.TransportError | ConnectionError | TimeoutError):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def is_rate_limit(error: BaseException) -> bool:
+    """Tell whether the service refused a request because there were too many of them.
+
+    Args:
+        error: what a call of the SDK raised. Some of its errors do not tell the status, only what the service says.
+    """
+    if status_code(error) == 429:
+        return True
+    return re.search(r"too many requests|rate limit|exceeded limit of calls", str(error), re.IGNORECASE) is not None
+
+
+def advice(error: BaseException) -> str | None:
+    """Say what a reader can do about an error of the service.
+
+    Args:
+        error: what a call of the SDK raised.
+
+    Returns:
+        The next step; ``None`` if only the error itself can tell.
+    """
+    if is_rate_limit(error):
+        return (
+            "What to do: the service takes only so many requests in a while (status 429). Wait a minute, then run "
+            "this again."
+        )
+    if status_code(error) == 401:
+        return (
+            "What to do: the service does not accept this session any more. Run the notebook again from connect() on; "
+            "in a hosted notebook, whose token has expired, stop and start its runtime first. A tuning run goes on "
+            "meanwhile: watch(resume(experiment, id)) picks it up."
+        )
+    if is_passing(error):
+        return (
+            "What to do: the service cannot be reached, or has trouble of its own. Check the network, then run this "
+            "again; if that does not help, run the notebook again from connect() on. A tuning run is not lost: "
+            "watch(resume(experiment, id)) picks it up."
+        )
+    return None
+
+
+def add_advice(error: BaseException) -> None:
+    """Put below an error what a reader can do about it, if anything, and only once."""
+    next_step = advice(error)
+    if next_step is not None and next_step not in getattr(error, "__notes__", ()):
+        error.add_note(next_step)
+
+
+@contextlib.contextmanager
+def advised() -> Iterator[None]:
+    """Put what a reader can do below the errors of a block."""
+    try:
+        yield
+    except Exception as error:
+        add_advice(error)
+        raise
+
+
+def advise_in_notebook() -> None:
+    """From now on, have the notebook put what a reader can do below the errors of the SDK's own calls, too."""
+    if not in_notebook():
+        return
+    import httpx
+    from ibm_watsonx_ai.wml_client_error import WMLClientError
+    from IPython import get_ipython
+
+    def show(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: int | None = None) -> None:
+        add_advice(error)
+        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+    shell: Any = get_ipython()
+    shell.set_custom_exc((WMLClientError, httpx.TransportError), show)
 
 
 def in_notebook() -> bool:

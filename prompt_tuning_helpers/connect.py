@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ._background import require_packages, start
-from ._service import ConnectionSetupError, quiet_sdk
+from ._service import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
 from .words import say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import Credentials
+    from ibm_watsonx_ai.wml_client_error import WMLClientError
 
     from .runtime.endpoint import Endpoint
 
@@ -71,15 +72,16 @@ def connect(*, ask: bool = False, model: str | None = None, state: str | Path | 
         ConnectionSetupError: if something is missing, is wrong, or cannot be reached.
     """
     _read_dotenv()
-    if ask and not os.environ.get("WATSONX_APIKEY"):
+    if ask and not _key():
         _ask()
-    if os.environ.get("WATSONX_APIKEY"):
+    if _key():
         connection = _from_environment(state)
     elif _is_hosted():
         connection = _from_hosted_notebook()
     else:
         connection = _local(model, state)
     _try_out(connection)
+    advise_in_notebook()
     return connection
 
 
@@ -90,15 +92,20 @@ def _read_dotenv() -> None:
     load_dotenv(find_dotenv(usecwd=True), override=False)
 
 
+def _key() -> str:
+    """Give the IBM Cloud API key that the environment names; none is an empty text."""
+    return os.environ.get("WATSONX_APIKEY", "").strip()
+
+
 def _ask() -> None:
     """Prompt for a key and a project; an empty key means the local runtime."""
     from getpass import getpass
 
-    key = getpass("IBM Cloud API key (leave empty to run on this computer): ").strip()
+    key = getpass(say("IBM Cloud API key (leave empty to run on this computer):") + " ").strip()
     if key:
         os.environ["WATSONX_APIKEY"] = key
         if not os.environ.get("WATSONX_PROJECT_ID"):
-            os.environ["WATSONX_PROJECT_ID"] = input("watsonx.ai project id: ").strip()
+            os.environ["WATSONX_PROJECT_ID"] = input(say("watsonx.ai project id:") + " ").strip()
 
 
 def _is_hosted() -> bool:
@@ -114,7 +121,6 @@ def _from_environment(state: str | Path | None) -> Connection:
     """Use ``WATSONX_APIKEY``, ``WATSONX_URL`` and ``WATSONX_PROJECT_ID``."""
     from ibm_watsonx_ai import Credentials
 
-    key = os.environ["WATSONX_APIKEY"].strip()
     url = (os.environ.get("WATSONX_URL") or DEFAULT_URL).strip().rstrip("/")
     project_id = (os.environ.get("WATSONX_PROJECT_ID") or os.environ.get("PROJECT_ID") or "").strip()
     if not project_id:
@@ -135,13 +141,13 @@ def _from_environment(state: str | Path | None) -> Connection:
                 f"WATSONX_URL points to a runtime on this computer ({url}), but SSL_CERT_FILE does not name its "
                 'certificates. Set all four variables with: eval "$(python -m prompt_tuning_helpers.runtime env)"'
             )
-        return _to_runtime(url, key, project_id, bundle, running.models if running else ())
+        return to_runtime(url, _key(), project_id, bundle, running.models if running else ())
     if not _is_region(url):
         raise ConnectionSetupError(
             f"WATSONX_URL is {url!r}, which is not a region of watsonx.ai. Set it to the region of your project, one "
             "of: " + ", ".join(_regions())
         )
-    return Connection(Credentials(url=url, api_key=key, verify=_roots()), project_id, "watsonx.ai", url)
+    return Connection(Credentials(url=url, api_key=_key(), verify=_roots()), project_id, "watsonx.ai", url)
 
 
 def _from_hosted_notebook() -> Connection:
@@ -179,10 +185,10 @@ def _local(model: str | None, state: str | Path | None) -> Connection:
     endpoint = running_endpoint(folder)
     if endpoint is None:
         endpoint = start(model or os.environ.get("LOCAL_WATSONX_MODEL") or DEFAULT_MODEL, folder)
-    return _to_runtime(endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models)
+    return to_runtime(endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models)
 
 
-def _to_runtime(url: str, api_key: str, project_id: str, bundle: str, models: tuple[str, ...]) -> Connection:
+def to_runtime(url: str, api_key: str, project_id: str, bundle: str, models: tuple[str, ...]) -> Connection:
     """Point the SDK at a runtime on this computer, with TLS verified against its own authority."""
     from ibm_watsonx_ai import Credentials
 
@@ -210,28 +216,55 @@ def _try_out(connection: Connection) -> None:
     """
     import httpx
     from ibm_watsonx_ai import APIClient
-    from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
+    from ibm_watsonx_ai.wml_client_error import WMLClientError
 
     try:
         with quiet_sdk():
             APIClient(connection.credentials, project_id=connection.project_id)
-    except InvalidCredentialsError:
-        raise ConnectionSetupError(
-            f"{connection.url} does not accept the API key. Check WATSONX_APIKEY: create a key at "
-            "https://cloud.ibm.com/iam/apikeys if in doubt, and copy all of it."
-        ) from None
-    except CannotSetProjectOrSpace as problem:
-        raise ConnectionSetupError(
-            f"The project {connection.project_id!r} cannot be opened at {connection.url}. Check WATSONX_PROJECT_ID "
-            "(your project's tab Manage > General), that WATSONX_URL is the region of the project, and that you are a "
-            f"member of it. The service says: {str(problem.reason)[:300]}"
-        ) from None
+    except WMLClientError as problem:
+        raise ConnectionSetupError(_refusal(connection, problem)) from None
     except (httpx.HTTPError, OSError) as problem:
         raise ConnectionSetupError(
-            f"{connection.url} cannot be reached: {problem}. Check the network, a proxy's settings, and WATSONX_URL."
+            f"{connection.url} cannot be reached ({problem}). Check the network, WATSONX_URL, and the settings of a "
+            "proxy: if it has a certificate of its own, SSL_CERT_FILE must name a file with that."
         ) from None
-    except WMLClientError as problem:
-        raise ConnectionSetupError(f"{connection.url} does not let us in: {problem}") from None
+
+
+def _refusal(connection: Connection, problem: "WMLClientError") -> str:
+    """Say why the service does not let us in, and what to do."""
+    from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError
+
+    url, project_id, status = connection.url, connection.project_id, status_code(problem)
+    said = f"The service says: {str(problem.reason or problem)[:300]}"
+    if is_rate_limit(problem):
+        return f"{url} takes only so many requests in a while (status 429). Wait a minute and try again. {said}"
+    if status is not None and status >= 500:
+        return f"{url} has trouble of its own (status {status}). Wait some minutes and try again. {said}"
+    wrong_key = isinstance(problem, InvalidCredentialsError)
+    wrong_project = isinstance(problem, CannotSetProjectOrSpace)
+    if connection.place == "local runtime" and (wrong_key or wrong_project):
+        return (
+            f"The runtime on this computer does not know this key, or not the project {project_id!r}. Unset "
+            "WATSONX_APIKEY, and connect() finds the runtime by itself; or set all four variables anew with: "
+            f'eval "$(python -m prompt_tuning_helpers.runtime env)". {said}'
+        )
+    if connection.place == "hosted notebook" and status == 401:
+        return (
+            f"{url} does not accept this notebook's token, which has probably expired. Stop the notebook's runtime, "
+            f"start it again, and run the notebook from the top. {said}"
+        )
+    if wrong_key:
+        return (
+            f"{url} does not accept the API key. Check WATSONX_APIKEY: create a key at "
+            f"https://cloud.ibm.com/iam/apikeys if in doubt, and copy all of it. {said}"
+        )
+    if wrong_project:
+        return (
+            f"The project {project_id!r} cannot be opened at {url}. Check WATSONX_PROJECT_ID (your project's tab "
+            "Manage > General), that WATSONX_URL is the region of the project, and that you are a member of it. "
+            f"{said}"
+        )
+    return f"{url} does not let us in: {problem}"
 
 
 def _regions() -> list[str]:

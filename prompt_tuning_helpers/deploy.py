@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ._service import quiet_sdk
+from ._service import advised, quiet_sdk
 from .words import say
 
 if TYPE_CHECKING:
@@ -50,14 +50,15 @@ def deployed(
         WMLClientError: if the service does not deploy it. The deployment is removed also when the block fails.
     """
     names = client.deployments.ConfigurationMetaNames
-    details = client.deployments.create(
-        artifact_id=model_id,
-        meta_props={
-            names.NAME: name,
-            names.ONLINE: {},
-            names.SERVING_NAME: serving_name or unique_serving_name(name),
-        },
-    )
+    with advised():
+        details = client.deployments.create(
+            artifact_id=model_id,
+            meta_props={
+                names.NAME: name,
+                names.ONLINE: {},
+                names.SERVING_NAME: serving_name or unique_serving_name(name),
+            },
+        )
     deployment_id: str = client.deployments.get_id(details)
     try:
         yield deployment_id

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
-from ._service import ProgressLine, is_passing, quiet_sdk, status_code
+from ._service import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
 from .engine.defaults import default_settings
 from .words import say
 
@@ -67,7 +67,13 @@ _SMALL = _of_engine("smollm2")
 _TINY = replace(_SMALL, max_input_tokens=512, num_epochs=2)
 # What IBM's own samples use for models of several billion weights.
 _LARGE = replace(
-    _SMALL, accumulate_steps=16, learning_rate=0.001, max_input_tokens=128, num_epochs=12, verbalizer="{{input}}"
+    _SMALL,
+    accumulate_steps=16,
+    learning_rate=0.001,
+    max_input_tokens=128,
+    num_epochs=12,
+    init_text="Say whether the customer of the dog grooming salon is satisfied (1) or not satisfied (0).",
+    verbalizer="{{input}}",
 )
 
 # Which settings suit which base model: the first pattern found in its id counts, and the rows they were measured on.
@@ -94,7 +100,8 @@ def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
         NoTunableModelError: if there is none, or not the preferred one.
         WMLClientError: if the service does not answer the question.
     """
-    answer = client.foundation_models.get_model_specs_with_prompt_tuning_support()
+    with advised():
+        answer = client.foundation_models.get_model_specs_with_prompt_tuning_support()
     offered: list[str] = [spec["model_id"] for spec in (answer or {}).get("resources", [])]
     if not offered:
         raise NoTunableModelError(
@@ -170,11 +177,14 @@ def watch(
                     details: dict[str, Any] = client.training.get_details(training_id)
             except Exception as problem:
                 if not is_passing(problem):
+                    add_advice(problem)
                     raise
                 if time.monotonic() - heard > patience:
+                    what = "refused all requests as too many (status 429)" if is_rate_limit(problem) else "not answered"
                     raise ConnectionLostError(
-                        f"The service has not answered for {patience:.0f} seconds. The run goes on without us; pick it "
-                        f"up again with: watch(resume(experiment, {training_id!r}))"
+                        f"The service has {what} for {patience:.0f} seconds. The run is not lost: when the service "
+                        f"answers again, pick it up with watch(resume(experiment, {training_id!r})). In a new kernel, "
+                        "or if the lesson runs on this computer, first connect() and make the experiment again."
                     ) from problem
                 line.show(say("Connection lost, trying again ..."))
                 pause(every)
@@ -220,7 +230,7 @@ class _Meter:
 
         epoch, loss, done = progress_of(details)
         if done is None:
-            return say("Waiting: the run is {state} ...", state=details["entity"]["status"]["state"])
+            return say("State of the run: {state} ...", state=details["entity"]["status"]["state"])
         now = time.monotonic() if now is None else now
         if self._started is None:
             self._started = (now, done)
@@ -310,6 +320,7 @@ def resume(where: "TuneExperiment | APIClient", training_id: str) -> "PromptTune
             tuner: PromptTuner = runs.get_tuner(training_id)
     except Exception as problem:
         if status_code(problem) != 404:
+            add_advice(problem)
             raise
         raise ValueError(
             f"The project has no tuning run {training_id!r}. List those it has with: experiment.runs.list()"

@@ -145,10 +145,13 @@ def test_a_lost_connection_is_waited_out(capsys: pytest.CaptureFixture[str]) -> 
     assert "completed" in capsys.readouterr().out
 
 
-def test_patience_ends() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"), [(httpx.ConnectError("gone"), "has not answered"), (failure(429), "as too many")]
+)
+def test_patience_ends(error: Exception, said: str) -> None:
     client = mock.Mock()
-    client.training.get_details.side_effect = httpx.ConnectError("gone")
-    with pytest.raises(ConnectionLostError, match=r"resume.*run-1"):
+    client.training.get_details.side_effect = error
+    with pytest.raises(ConnectionLostError, match=rf"{said}.*resume.*run-1"):
         watch((client, "run-1"), patience=0.0, pause=lambda seconds: None)
 
 
@@ -170,6 +173,7 @@ def test_an_error_that_stays_is_raised_at_once() -> None:
         (WMLClientError("Deployment creation failed. Error: 409. {}", logg_messages=False), False),
         (WMLClientError('{"status_code": 503}', logg_messages=False), True),
         (KeyError("state"), False),
+        (FileNotFoundError("reviews.json"), False),
     ],
 )
 def test_errors_that_pass_are_told_from_those_that_stay(error: Exception, passing: bool) -> None:

@@ -1,0 +1,100 @@
+"""The first cells of the lesson, unedited, in each place: by its environment variables and its installed packages."""
+
+import shutil
+import subprocess
+import sys
+import venv
+from importlib.metadata import distribution
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from prompt_tuning_helpers._background import LOCAL_REQUIREMENTS
+from prompt_tuning_helpers.runtime.endpoint import Endpoint
+from tests.conftest import REPOSITORY, offline_environment
+
+NOTEBOOK = REPOSITORY / "notebooks" / "prompt_tuning_tutorial.ipynb"
+LAST_CELL = "data-connection"  # the next one starts the tuning
+REGION = "https://eu-de.ml.cloud.ibm.com"
+
+
+@pytest.fixture(scope="session")
+def hosted_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a hosted notebook: it has what the helper package's wheel brings there, so not PyTorch."""
+    folder = tmp_path_factory.mktemp("hosted")
+    venv.create(folder, symlinks=True)
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    for package in needed_by("prompt-tuning-helpers", set()) - {"prompt-tuning-helpers"}:
+        files = distribution(package).files or []
+        for name in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+            if not (site_packages / name).exists():
+                (site_packages / name).symlink_to(str(distribution(package).locate_file(name)))
+    installed = shutil.copytree(
+        REPOSITORY / "prompt_tuning_helpers",
+        site_packages / "prompt_tuning_helpers",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    shutil.copytree(REPOSITORY / "data", installed / "data")
+    return folder / "bin" / "python"
+
+
+def needed_by(name: str, known: set[str]) -> set[str]:
+    """The names of a package and of all that it needs, without its extras."""
+    if name not in known:
+        known.add(name)
+        for needed in map(Requirement, distribution(name).requires or []):
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                needed_by(needed.name, known)
+    return known
+
+
+def run_first_cells(python: Path | str, runtime: Endpoint, folder: Path, places: dict[str, str]) -> list[str]:
+    """Run the cells in a process of its own, which takes the runtime for watsonx.ai; the lines that it printed."""
+    environment = offline_environment(folder / "attempts") | places
+    environment |= {"SSL_CERT_FILE": runtime.ca_bundle, "NO_PROXY": "*"}
+    if python != sys.executable:  # that one has the helpers installed
+        environment["PYTHONPATH"] = str(REPOSITORY / "tests" / "offline")
+    command = [str(python), str(REPOSITORY / "tests" / "first_cells.py"), str(NOTEBOOK), LAST_CELL, runtime.url]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr
+    assert not (folder / "attempts").exists()
+    return done.stdout.splitlines()
+
+
+def test_in_a_hosted_notebook(hosted_python: Path, live_runtime: Endpoint, tmp_path: Path) -> None:
+    """It is given a token, its project and the address of the data platform, and has no PyTorch."""
+    form = {"apikey": live_runtime.api_key, "grant_type": "urn:ibm:params:oauth:grant-type:apikey"}
+    token = httpx.post(f"{live_runtime.url}/identity/token", data=form).json()["access_token"]
+    places = {
+        "RUNTIME_ENV_APSX_URL": "https://api.eu-de.dataplatform.cloud.ibm.com",
+        "USER_ACCESS_TOKEN": f"Bearer {token}",
+        "PROJECT_ID": live_runtime.project_id,
+    }
+    printed = run_first_cells(hosted_python, live_runtime, tmp_path, places)
+    assert printed[0] == f"Running in a hosted notebook on watsonx.ai at {REGION}."
+    assert printed[-2:] == ["Base model: local/tiny-random-llama", "Packages for the local runtime: []"]
+
+
+def test_in_jupyterlab_with_an_account(hosted_python: Path, live_runtime: Endpoint, tmp_path: Path) -> None:
+    """The key and the project may stand in a file called .env; PyTorch is not needed here either."""
+    settings = {"APIKEY": live_runtime.api_key, "PROJECT_ID": live_runtime.project_id, "URL": REGION}
+    (tmp_path / ".env").write_text("".join(f"WATSONX_{name}={value}\n" for name, value in settings.items()))
+    printed = run_first_cells(hosted_python, live_runtime, tmp_path, {})
+    assert printed[0] == f"Running on watsonx.ai at {REGION}."
+    assert printed[-2] == "Base model: local/tiny-random-llama"
+
+
+@pytest.mark.parametrize("of_ci", [{}, {"CI": "true", "WATSONX_APIKEY": "", "WATSONX_PROJECT_ID": ""}])
+def test_on_this_computer(live_runtime: Endpoint, tmp_path: Path, of_ci: dict[str, str]) -> None:
+    """Nothing is set, or, as in CI where there are no secrets, set to nothing."""
+    state = Path(live_runtime.ca_bundle).parents[1]
+    printed = run_first_cells(sys.executable, live_runtime, tmp_path, of_ci | {"LOCAL_WATSONX_STATE": str(state)})
+    models = ", ".join(live_runtime.models)
+    assert printed[0] == f"Running on this computer: the local watsonx.ai runtime, base model {models}."
+    assert printed[-2:] == [
+        "Base model: local/tiny-random-llama",
+        f"Packages for the local runtime: {list(LOCAL_REQUIREMENTS)}",
+    ]
