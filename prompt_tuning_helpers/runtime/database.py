@@ -71,8 +71,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside happens, and is on disk afterwards, or nothing happens."""
+        """Everything inside happens, and is on disk afterwards, or nothing happens; within another it is part of it."""
         with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

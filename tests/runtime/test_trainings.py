@@ -1,5 +1,6 @@
 """Trainings: what is asked, what comes of it, and what goes wrong."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,19 @@ def test_training_goes_on_after_a_stop(tmp_path: Path) -> None:
     document = wait_for_training(client, project, training, "completed")
     assert len(document["entity"]["status"]["metrics"]) == 8
     runtime.close()
+
+
+def test_what_cannot_be_recorded_leaves_nothing(
+    runtime: Runtime, client: TestClient, project: dict[str, str], asset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runtime.trainings, "create", full)
+    answer = client.post("/ml/v1/trainings", json=training_body(project, asset))
+    assert answer.status_code == 507
+    assert [row["name"] for row in runtime.database.rows("SELECT name FROM assets")] == ["rows.json"]
+    assert not list(runtime.state.jobs.iterdir())
 
 
 def test_alias_says_who_answers(client: TestClient, project: dict[str, str], asset: str) -> None:

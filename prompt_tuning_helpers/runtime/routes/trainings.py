@@ -100,12 +100,15 @@ def create_training(call: Call) -> Response:
     data = _training_data(call, project_id, wanted.asset_id)
     runtime.engine.check_training_data(card.model_id, data, wanted.settings)
     training_id = str(uuid.uuid4())
-    tags = _tags(call, project_id, wanted.tags, wanted.name)
     folder = runtime.jobs.folder(training_id)
     job = {"model": card.source, "model_id": card.model_id, "settings": asdict(wanted.settings)}
     try:
         make_job_folder(folder, job, data)
-        training = runtime.trainings.create(training_id, project_id, wanted.name, wanted.description, tags, wanted.body)
+        with runtime.database.transaction():
+            tags = _tags(call, project_id, wanted.tags, wanted.name)
+            training = runtime.trainings.create(
+                training_id, project_id, wanted.name, wanted.description, tags, wanted.body
+            )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
