@@ -125,7 +125,7 @@ def test_what_cannot_be_recorded_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runtime.trainings, "create", full)
-    answer = client.post("/ml/v1/trainings", json=training_body(project, asset))
+    answer = client.post("/ml/v4/trainings", json=training_body(project, asset))
     assert answer.status_code == 507
     assert [row["name"] for row in runtime.database.rows("SELECT name FROM assets")] == ["rows.json"]
     assert not list(runtime.state.jobs.iterdir())
