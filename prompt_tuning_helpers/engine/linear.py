@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # oneDNN, which comes with PyTorch, multiplies with weights that it has laid out for its own kernels: the same sums,
-# in another order. PyTorch's compiler does the same to frozen weights. Measured against F.linear, it is 1.2 to 1.4
-# times as fast on a few hundred tokens, and twice or more on the few of a decoding step.
+# in another order. PyTorch's compiler does the same to frozen weights. In pairs on two cores, an update of a soft
+# prompt was 1.19 times as fast as with F.linear, and a step of decoding 1.4 to 2.2 times.
 _CAN_PACK = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
 
 

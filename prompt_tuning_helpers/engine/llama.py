@@ -1,9 +1,9 @@
 """The fast path: a lean forward of Llama-type models over packed sequences.
 
 The soft prompt and every token that all rows share, the prefix, stand once at the head of one packed sequence; the
-rows follow without padding. Every projection is one matrix product over that sequence, and each row attends to the
-prefix and to itself. In a causal model the prefix does not depend on the row, so this is the ordinary forward, not
-an approximation of it.
+rows follow without padding between them. Every projection is one matrix product over that sequence, and each row
+attends to the prefix and to itself. In a causal model the prefix does not depend on the row, so this is the ordinary
+forward, not an approximation of it.
 
 Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H hidden size, D head size.
 """
