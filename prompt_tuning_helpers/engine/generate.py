@@ -131,6 +131,7 @@ class Generator:
     def _model(self) -> LoadedModel:
         if self._loaded is None:
             self._loaded = self._loader()
+            self._loaded.choose_threads()
         return self._loaded
 
     def _prepare(self, request: _Request) -> _Answer:

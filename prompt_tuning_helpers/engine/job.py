@@ -114,6 +114,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> No
     check_settings(job.settings)
     examples = rows.read_rows(job.data)
     loaded = models.load(job.model)
+    loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
     if longest + job.settings.num_virtual_tokens > loaded.max_length:
