@@ -71,7 +71,7 @@ def runtime() -> Figures:
 
 def tuning_quality() -> Figures:
     """What the default settings give over five seeds."""
-    results = [quality.quality(seed) for seed in quality.SEEDS]
+    results = quality.over_seeds()
     yield "tuning_s", quality.mean(results, "seconds")
     yield "tuned_accuracy", quality.mean(results, "accuracy")
     yield "tuned_accuracy_plain", quality.mean(results, "plain")

@@ -74,7 +74,7 @@ def main() -> None:
     for candidate in options.candidate or ["{}"]:
         for seed in options.seed or [0]:
             settings = replace(default_settings("smollm2"), **parse(candidate), seed=seed)
-            result = {"candidate": candidate, "settings": asdict(settings), **run(settings)}
+            result = {"settings": asdict(settings), **run(settings)}
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(f"{candidate}, seed {seed}: {result['accuracy']:.3f}, {result['loss']:.3f}", flush=True)
@@ -82,11 +82,20 @@ def main() -> None:
     for line in RESULTS.read_text(encoding="utf-8").splitlines():
         result = json.loads(line)
         results[json.dumps(result["settings"] | {"seed": None})].append(result)
-    print("\n| settings | seeds | validation accuracy | validation loss |\n|---|---|---|---|")
+    print("\n| settings that differ from the default ones | seeds | validation accuracy | validation loss |")
+    print("|---|---|---|---|")
     for runs in sorted(results.values(), key=lambda runs: -statistics.mean(r["accuracy"] for r in runs)):
         mean = {key: statistics.mean(r[key] for r in runs) for key in ("accuracy", "loss")}
-        name = runs[-1]["candidate"]
-        print(f"| {name} | {len(runs)} | {mean['accuracy']:.3f} | {mean['loss']:.3f} |")
+        print(f"| {difference(runs[0]['settings'])} | {len(runs)} | {mean['accuracy']:.3f} | {mean['loss']:.3f} |")
+
+
+def difference(settings: dict[str, Any]) -> str:
+    """How settings differ from the default ones, with long texts as their numbers of lines."""
+    defaults = asdict(default_settings("smollm2")) | {"seed": settings["seed"]}
+    changed = {name: value for name, value in settings.items() if value != defaults[name]}
+    if "init_text" in changed:
+        changed["init_text"] = f"of {len(changed['init_text'].splitlines())} lines"
+    return ", ".join(f"{name} {value}" for name, value in changed.items()) or "none"
 
 
 if __name__ == "__main__":

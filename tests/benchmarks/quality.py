@@ -6,6 +6,7 @@ A seed decides the order of the training rows. The test file is read here only; 
 """
 
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,21 +79,22 @@ def _answers(soft_prompt: Path) -> list[str]:
     return answers
 
 
-def main() -> None:
-    """Print a row for each seed, and the means."""
-    keep_freed_memory()
-    print("| seed | accuracy | F1 | accuracy on plain reviews | seconds |\n|---|---|---|---|---|")
+def over_seeds() -> list[Quality]:
+    """The quality of each seed; prints a row for each, and the means, to standard error."""
+    print("| seed | accuracy | F1 | accuracy on plain reviews | seconds |\n|---|---|---|---|---|", file=sys.stderr)
     results = []
     for seed in SEEDS:
         results.append(quality(seed))
         _print_row(str(seed), results[-1:])
     _print_row("mean", results)
+    return results
 
 
 def _print_row(name: str, results: list[Quality]) -> None:
     figures = [f"{mean(results, figure):.3f}" for figure in ("accuracy", "f1", "plain")]
-    print(f"| {name} | {' | '.join(figures)} | {mean(results, 'seconds'):.0f} |", flush=True)
+    print(f"| {name} | {' | '.join(figures)} | {mean(results, 'seconds'):.0f} |", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    keep_freed_memory()
+    over_seeds()
