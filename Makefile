@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help tutorial test test-browser test-sdks lab runtime bench check translations clean
+.PHONY: help tutorial test test-browser test-sdks lab runtime bench compare check translations clean
 help:
 	@echo "make tutorial   run the lesson on this machine and print its scores"
 	@echo "make lab        open the notebooks in JupyterLab"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-sdks  run the lesson's calls with three versions of the SDK; needs python3.11"
 	@echo "make runtime    the local watsonx.ai runtime in the foreground"
 	@echo "make bench      measure speed, each figure against its rival in turn"
+	@echo "make compare    compute what is missing of the comparison of methods; takes over an hour"
 	@echo "make check      ruff and mypy"
 	@echo "make translations   copy changed code cells to the other languages, and name the prose to translate"
 	@echo "make clean      remove .venv and build/"
@@ -54,6 +55,10 @@ runtime: $(VENV)/.ready model
 
 bench: $(VENV)/.ready model
 	$(RUN) -m tests.benchmarks
+
+# Keeps the results that still fit the settings, and goes on where it was interrupted.
+compare: $(VENV)/.ready model
+	$(RUN) -m prompt_tuning_helpers.comparison notebooks/comparison_results
 
 check: $(VENV)/.ready
 	$(VENV)/bin/ruff check

@@ -40,7 +40,7 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     losses = [loss for epoch in epochs for loss in by_epoch[epoch]]
     means = [sum(by_epoch[epoch]) / len(by_epoch[epoch]) for epoch in epochs]
 
-    figure, axes = _new(1, (7.0, 3.6))
+    figure, axes = new_figure(1, (7.0, 3.6))
     ax = axes[0]
     ax.plot(steps, losses, color=QUIET, linewidth=1, alpha=0.8, label=say("each report"))
     ax.plot([epoch + 0.5 for epoch in epochs], means, "o-", color=TUNED, linewidth=2, label=say("mean of the epoch"))
@@ -55,7 +55,7 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
         ax.yaxis.set_major_formatter("{x:g}")
     ax.set_title(say("Learning curve"))
     ax.legend(frameon=False)
-    return _done(figure)
+    return finished(figure)
 
 
 def plot_comparison(comparison: "Comparison") -> "Figure":
@@ -64,7 +64,7 @@ def plot_comparison(comparison: "Comparison") -> "Figure":
     Args:
         comparison: what ``compare`` returns.
     """
-    figure, axes = _new(1, (6.4, 3.8))
+    figure, axes = new_figure(1, (6.4, 3.8))
     ax = axes[0]
     width = 0.36
     models = ((comparison.base, BASE, "//", say("base model")), (comparison.tuned, TUNED, "", say("tuned model")))
@@ -91,7 +91,7 @@ def plot_comparison(comparison: "Comparison") -> "Figure":
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_title(say("Scores on {n} test reviews, with 95 % intervals", n=comparison.tuned.n))
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
-    return _done(figure)
+    return finished(figure)
 
 
 def plot_confusion(comparison: "Comparison") -> "Figure":
@@ -100,10 +100,10 @@ def plot_confusion(comparison: "Comparison") -> "Figure":
     Args:
         comparison: what ``compare`` returns.
     """
-    figure, axes = _new(2, (8.2, 3.6))
+    figure, axes = new_figure(2, (8.2, 3.6))
     _confusion(axes[0], comparison.base, say("base model"))
     _confusion(axes[1], comparison.tuned, say("tuned model"))
-    return _done(figure)
+    return finished(figure)
 
 
 def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
@@ -133,8 +133,16 @@ def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _new(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
-    """Make a figure with axes side by side, all in the same plain style."""
+def new_figure(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
+    """Make a figure with axes side by side, all in the same plain style.
+
+    Args:
+        columns: how many axes.
+        size: of the figure, width and height in inches.
+
+    Returns:
+        The figure and its axes, from left to right.
+    """
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
@@ -145,8 +153,15 @@ def _new(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"
     return figure, list(axes[0])
 
 
-def _done(figure: "Figure") -> "Figure":
-    """Hand a figure over; closed, so that a notebook shows it once, as the value of its cell."""
+def finished(figure: "Figure") -> "Figure":
+    """Hand a figure over; closed, so that a notebook shows it once, as the value of its cell.
+
+    Args:
+        figure: the figure.
+
+    Returns:
+        The same figure.
+    """
     import matplotlib.pyplot as plt
 
     show_chinese(figure)

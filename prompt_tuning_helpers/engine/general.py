@@ -70,8 +70,10 @@ class GeneralForward(CausalModel):
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
         """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
         cache = self._empty_cache()
-        self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        shared, batch, longest = prefix.shape[0], len(rows.lengths), max(rows.lengths)
+        held: int = cache.get_seq_length()  # keys and values that a network brings along, PEFT's prefix for instance
+        if prefix.shape[0]:
+            self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        shared, batch, longest = held + prefix.shape[0], len(rows.lengths), max(rows.lengths)
         cache.batch_repeat_interleave(batch)
         device = prefix.device
         lengths = torch.tensor(rows.lengths, device=device)

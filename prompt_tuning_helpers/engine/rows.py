@@ -85,7 +85,7 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSet
             f"row {[len(tokens) for tokens in inputs].index(shortest) + 1}, has {shortest} tokens with the verbalizer. "
             "Raise max_input_tokens or shorten the inputs."
         )
-    shared = _common_prefix([tokens for tokens, _ in examples])
+    shared = common_prefix([tokens for tokens, _ in examples])
     return EncodedRows(
         shared=examples[0][0][:shared],
         rows=[(tokens[shared:], output) for tokens, output in examples],
@@ -99,7 +99,7 @@ def encode_inputs(texts: list[str], tokenizer: Any) -> list[list[int]]:
     return encoded
 
 
-def _common_prefix(sequences: list[list[int]]) -> int:
+def common_prefix(sequences: Sequence[list[int]]) -> int:
     """How many leading tokens all sequences share, leaving each at least one of its own."""
     first, last = min(sequences), max(sequences)
     limit = min(map(len, sequences)) - 1

@@ -79,7 +79,7 @@ def tune(
     saved_at = time.monotonic()
     schedule = schedule_of(len(data.rows), settings)
     for update, (epoch, indices) in enumerate(islice(schedule, done, None), start=done + 1):
-        loss = updater.update(indices, _rate(update, updates))
+        loss = updater.update(indices, rate_of(update, updates))
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in update {update}")
         stop = updater.any_process(should_stop())
@@ -112,7 +112,7 @@ def _rows_per_update(settings: TuningSettings) -> int:
     return settings.batch_size * settings.accumulate_steps
 
 
-def _rate(update: int, updates: int) -> float:
-    """The share of the peak learning rate in an update, counted from 1."""
+def rate_of(update: int, updates: int) -> float:
+    """The share of the peak learning rate in an update, counted from 1: it rises over a few, then falls to zero."""
     warm_up = min(WARM_UP_UPDATES, max(1, updates // 10))
     return min(update / warm_up, (updates - update + 1) / (updates - warm_up + 1))

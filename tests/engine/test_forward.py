@@ -48,6 +48,15 @@ def test_loss_and_gradient_are_those_of_the_plain_forward(
     assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm() + 1e-6
 
 
+@pytest.mark.parametrize("kind", [kind for kind, path in PATHS if path is GeneralForward])
+def test_the_general_path_needs_no_prefix(kind: str) -> None:
+    network, model = CASES[kind, GeneralForward]
+    rows = [([3], [4, 5]), ([7, 8, 9, 10, 11], [12]), (list(range(20, 60)), [1, 2, 3])]
+    nothing = torch.empty(0, 32)
+    expected = plain_logits(network, nothing, rows)
+    torch.testing.assert_close(model.label_logits(nothing, pack(rows)), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("case", CASES, ids=[f"{kind}-{path.__name__}" for kind, path in CASES])
 def test_sequences_extended_together_are_as_each_on_its_own(case: tuple[str, type[CausalModel]]) -> None:
     network, model = CASES[case]

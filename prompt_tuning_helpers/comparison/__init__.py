@@ -1,0 +1,35 @@
+"""The comparison of methods: what it measures, its stored results, and what the notebook shows of them.
+
+Reading and showing results needs no torch.
+"""
+
+from .plots import plot_accuracy, plot_cost, plot_little_data, plot_virtual_tokens
+from .results import load
+from .sentences import describe_choice, describe_opened, describe_share
+from .tables import (
+    show_accuracy_against,
+    show_cost_against,
+    show_little_data,
+    show_methods,
+    show_searches,
+    show_virtual_tokens,
+    show_wordings,
+)
+
+__all__ = [
+    "describe_choice",
+    "describe_opened",
+    "describe_share",
+    "load",
+    "plot_accuracy",
+    "plot_cost",
+    "plot_little_data",
+    "plot_virtual_tokens",
+    "show_accuracy_against",
+    "show_cost_against",
+    "show_little_data",
+    "show_methods",
+    "show_searches",
+    "show_virtual_tokens",
+    "show_wordings",
+]

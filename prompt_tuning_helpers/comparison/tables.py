@@ -1,0 +1,241 @@
+"""The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .hard_prompts import WORDINGS
+from .plan import CLASSIC, HARD_PROMPT, Method
+from .results import Comparison, difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def show_wordings() -> "pd.DataFrame":
+    """The hard prompts that are tried, without their examples.
+
+    Returns:
+        One row a wording: the question, and the two words to choose between.
+    """
+    import pandas as pd
+
+    rows = {
+        name: {
+            "question": wording.template,
+            "not satisfied, satisfied": " / ".join(word.strip() for word in wording.words),
+        }
+        for name, wording in WORDINGS.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def show_methods(comparison: Comparison) -> "pd.DataFrame":
+    """The main table: what each method gives and costs with the largest number of training rows.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        One row a method.
+    """
+    import pandas as pd
+
+    rows = {
+        found.method.title: {
+            "accuracy": with_interval(found.accuracy, found.accuracy_interval),
+            "F1": with_interval(found.f1, found.f1_interval),
+            "trained parameters": f"{found.trained_parameters:,}",
+            "share of the model": share(found.method, found.trained_parameters, comparison),
+            "saved": size(found.saved_bytes),
+            "tuning time": seconds(found.tuning_seconds),
+            "peak memory": f"{found.peak_memory_mb:,.0f} MiB",
+            "time per review": milliseconds(found.scoring_ms),
+        }
+        for found in comparison.at_most_rows
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def show_little_data(comparison: Comparison) -> "pd.DataFrame":
+    """Accuracy by the number of training rows, of the methods that were taught with fewer rows, too.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        One row a method, one column a number of rows.
+    """
+    import pandas as pd
+
+    rows: dict[str, dict[str, str]] = {}
+    for found in comparison.measured:
+        if found.method.learns_from_little:
+            cells = rows.setdefault(found.method.title, {})
+            cells[f"{found.rows} rows"] = with_interval(found.accuracy, found.accuracy_interval)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def show_searches(comparison: Comparison) -> "pd.DataFrame":
+    """What the searches tried, how well it did on training rows that were held back, and what they chose.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        One row a method and candidate. Where there was a search for each draw of rows, the figures are means.
+    """
+    import pandas as pd
+
+    by_method: dict[str, list[Any]] = {}
+    for found in comparison.searched:
+        by_method.setdefault(found.method.name, []).append(found)
+    rows = {}
+    for group in by_method.values():
+        method = group[0].method
+        for candidate in method.candidates:
+            scores = [search.scores[candidate] for search in group]
+            times = sum(search.chosen == candidate for search in group)
+            rows[method.title, describe_candidate(method, candidate)] = {
+                "accuracy": f"{sum(score['accuracy'] for score in scores) / len(scores):.3f}",
+                "loss": f"{sum(score['loss'] for score in scores) / len(scores):.3f}",
+                "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "candidate"])
+    return table
+
+
+def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
+    """What was seen inside the soft prompt, one virtual token after the other.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        For each virtual token the text that it started as, the words that it is nearest to now, each with its cosine,
+        how far it moved, and the accuracy without it.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "started as": quote(token["before"][0]["token"]),
+            "nearest words now": ", ".join(f"{quote(word['token'])} {word['cosine']:.2f}" for word in token["after"]),
+            "moved": f"{token['moved']:.2f}",
+            "accuracy without it": f"{token['accuracy_without']:.3f}",
+        }
+        for token in comparison.opened["tokens"]
+    ]
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="virtual token"))
+
+
+def show_accuracy_against(
+    comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
+) -> "pd.DataFrame":
+    """How much more accurate one method is than others, and whether the test reviews can tell.
+
+    Args:
+        comparison: what ``load`` returns.
+        method: the one.
+        others: the others. Those that do not learn from little are taken as they are.
+        rows: numbers of training rows; the most, if not given.
+
+    Returns:
+        One row a number of training rows and other method.
+    """
+    import pandas as pd
+
+    table = {}
+    for count in rows or comparison.plan.rows[-1:]:
+        for other in others:
+            learns = comparison.plan.method(other).learns_from_little
+            second = comparison.of(other, count if learns else None)
+            value, (low, high) = difference(comparison.of(method, count), second)
+            table[count, second.method.title] = {
+                "difference in points": f"{100 * value:+.1f}",
+                "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
+                "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot be told",
+            }
+    shown = pd.DataFrame.from_dict(table, orient="index")
+    shown.index = pd.MultiIndex.from_tuples(table, names=["training rows", "against"])
+    return shown
+
+
+def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
+    """What one method costs, with the cost of another as the unit.
+
+    Args:
+        comparison: what ``load`` returns.
+        method: the one.
+        others: the others, which are tuned.
+
+    Returns:
+        One row each other method.
+    """
+    import pandas as pd
+
+    one = comparison.of(method)
+    rows = {
+        two.method.title: {
+            "trained parameters": times(one.trained_parameters / two.trained_parameters),
+            "tuning time": times(one.tuning_seconds / two.tuning_seconds),
+            "peak memory": times(one.peak_memory_mb / two.peak_memory_mb),
+            "saved": times(one.saved_bytes / two.saved_bytes),
+            "time per review": times(one.scoring_ms / two.scoring_ms),
+        }
+        for two in map(comparison.of, others)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("against")
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """A score with its interval."""
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"  # noqa: RUF001 an en dash, as between numbers
+
+
+def share(method: Method, parameters: int, comparison: Comparison) -> str:
+    """The share of the base model's parameters in percent; a dash where there is no such model."""
+    if method.family == CLASSIC:
+        return "–"  # noqa: RUF001 an en dash
+    percent = 100 * parameters / comparison.base_parameters
+    return f"{percent:.3f} %" if 0 < percent < 1 else f"{percent:.0f} %"
+
+
+def size(amount: float) -> str:
+    """A number of bytes in a readable unit."""
+    for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
+        if amount >= factor:
+            return f"{amount / factor:,.{0 if amount >= 10 * factor else 1}f} {unit}"
+    return f"{amount:.0f} B"
+
+
+def seconds(amount: float) -> str:
+    """A time in seconds."""
+    if not amount:
+        return "none"
+    return f"{amount:,.0f} s" if amount >= 10 else f"{amount:.2g} s"
+
+
+def milliseconds(amount: float) -> str:
+    """A short time."""
+    return f"{amount:,.0f} ms" if amount >= 10 else f"{amount:.2g} ms"
+
+
+def times(ratio: float) -> str:
+    """How many times as much; a fraction where it is far less."""
+    return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:,.{2 if ratio < 10 else 0}f} ×"  # noqa: RUF001
+
+
+def quote(token: str) -> str:
+    """A token with its blanks to be seen; characters that cannot be shown are written as escapes."""
+    return repr(token)
+
+
+def describe_candidate(method: Method, candidate: str) -> str:
+    """What was tried, in words."""
+    if method.family == HARD_PROMPT:
+        wording, examples = candidate.split()
+        return f"{wording}, {examples} examples" if examples != "0" else wording
+    if method.family == CLASSIC:
+        return f"C = {candidate}"
+    return f"learning rate {candidate}"

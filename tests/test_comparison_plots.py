@@ -1,0 +1,308 @@
+"""What the notebook shows of the comparison: tables, plots and sentences, from made-up results."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from prompt_tuning_helpers import comparison as shown
+from prompt_tuning_helpers.comparison import tables
+from prompt_tuning_helpers.comparison.plan import FULL, SMALL, Plan
+from prompt_tuning_helpers.comparison.results import Comparison, Measured, Searched, difference, interval
+
+# Of 20 test reviews, how many each method answers rightly, and its trained parameters, bytes and seconds.
+MADE_UP = {
+    "zero-shot": (10, 0, 150, 0.0),
+    "few-shot": (14, 0, 900, 0.0),
+    "prompt-20": (17, 11_520, 46_000, 45.0),
+    "prompt-50": (17, 28_800, 115_000, 50.0),
+    "prompt-100": (19, 57_600, 230_000, 60.0),
+    "prompt-50-random": (16, 28_800, 115_000, 50.0),
+    "prefix-20": (18, 230_400, 921_600, 40.0),
+    "lora-8": (19, 460_800, 1_850_000, 30.0),
+    "full": (20, 134_515_008, 538_000_000, 120.0),
+    "tf-idf": (15, 6_100, 310_000, 0.021),
+}
+OPENED = {
+    "accuracy": 0.9,
+    "accuracy_before": 0.5,
+    "accuracy_as_words": 0.55,
+    "tokens": [
+        {
+            "before": [{"token": "Comment", "cosine": 1.0}],
+            "after": [{"token": "Comment", "cosine": 0.8}, {"token": " <b>$x$", "cosine": 0.3}],
+            "moved": 0.5,
+            "accuracy_without": 0.85,
+        },
+        {
+            "before": [{"token": "\n", "cosine": 1.0}],
+            "after": [{"token": " so", "cosine": 0.4}, {"token": "\n", "cosine": 0.3}],
+            "moved": 1.25,
+            "accuracy_without": 0.95,
+        },
+    ],
+}
+
+
+def made_up(plan: Plan) -> Comparison:
+    measured = []
+    for method in plan.methods:
+        right, parameters, saved, seconds = MADE_UP[method.name]
+        for rows in plan.rows if method.learns_from_little else plan.rows[-1:]:
+            hits = np.zeros((3, 20), dtype=bool)
+            hits[:, : right - plan.rows[::-1].index(rows)] = True  # fewer rows, fewer right answers
+            accuracy = float(hits.mean())
+            measured.append(
+                Measured(
+                    method=method,
+                    rows=rows,
+                    chosen=("question 4", "chat 8", "chat 8") if method.name == "few-shot" else ("0.01",) * 3,
+                    accuracy=accuracy,
+                    accuracy_interval=(accuracy - 0.05, min(1.0, accuracy + 0.05)),
+                    f1=accuracy,
+                    f1_interval=(accuracy - 0.06, min(1.0, accuracy + 0.06)),
+                    accuracies=(accuracy,) * 3,
+                    hits=tuple(map(tuple, hits.tolist())),
+                    trained_parameters=parameters,
+                    saved_bytes=saved,
+                    tuning_seconds=seconds,
+                    peak_memory_mb=1234.5,
+                    scoring_ms=0.09 if method.name == "tf-idf" else 40.0,
+                )
+            )
+    searched = [
+        Searched(method, {name: {"accuracy": 0.5 + seed / 10, "loss": 0.7} for name in method.candidates}, chosen)
+        for method in plan.methods
+        if method.candidates
+        for seed, chosen in enumerate(method.candidates[: 3 if method.searched_per_seed else 1])
+    ]
+    return Comparison(plan, tuple(searched), tuple(measured), OPENED)
+
+
+@pytest.fixture(autouse=True)
+def no_screen() -> Iterator[None]:
+    matplotlib.use("agg")
+    yield
+    assert plt.get_fignums() == []  # nothing is left open, which a notebook would show twice
+
+
+@pytest.fixture(params=[FULL, SMALL], ids=["full", "small"])
+def any_comparison(request: pytest.FixtureRequest) -> Comparison:
+    return made_up(request.param)
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    return made_up(FULL)
+
+
+def texts_beside(figure: Figure, ax: Axes) -> list[Any]:
+    """The labels at the right of the axes."""
+    figure.canvas.draw()
+    return [text for text in ax.texts if text.get_window_extent().x0 > ax.get_window_extent().x1]
+
+
+def bars_of(ax: Axes) -> list[float]:
+    return [bar.get_width() for bar in ax.patches if isinstance(bar, Rectangle)]
+
+
+def test_what_the_notebook_needs_comes_without_torch() -> None:
+    code = "import sys, prompt_tuning_helpers.comparison as c; c.show_wordings(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+# --- tables ---
+
+
+def test_the_main_table_has_a_row_for_each_method(comparison: Comparison) -> None:
+    table = shown.show_methods(comparison)
+    assert list(table.index) == [method.title for method in FULL.methods]
+    assert table.loc["prompt tuning, 100 virtual tokens"].to_dict() == {
+        "accuracy": "0.950 (0.900–1.000)",  # noqa: RUF001
+        "F1": "0.950 (0.890–1.000)",  # noqa: RUF001
+        "trained parameters": "57,600",
+        "share of the model": "0.043 %",
+        "saved": "230 kB",
+        "tuning time": "60 s",
+        "peak memory": "1,234 MiB",
+        "time per review": "40 ms",
+    }
+    assert table["share of the model"].tolist()[-2:] == ["100 %", "–"]  # noqa: RUF001
+    assert table["tuning time"].tolist()[:2] == ["none", "none"]
+
+
+def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison: Comparison) -> None:
+    table = shown.show_little_data(comparison)
+    assert list(table.index) == [method.title for method in FULL.methods if method.learns_from_little]
+    assert list(table.columns) == ["20 rows", "80 rows", "320 rows"]
+    assert [text[:5] for text in table.loc["full fine-tuning"]] == ["0.900", "0.950", "1.000"]
+
+
+def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> None:
+    table = shown.show_searches(comparison)
+    assert len(table) == sum(len(method.candidates) for method in FULL.methods)
+    assert table.loc[("LoRA, rank 8", "learning rate 0.0003"), "chosen"] == "yes"
+    assert table.loc[("LoRA, rank 8", "learning rate 0.001"), "chosen"] == ""
+    few = table.loc["hard prompt, 4 or 8 examples"]
+    assert few.loc["instruction, 8 examples"].to_dict() == {
+        "accuracy": "0.600",
+        "loss": "0.700",
+        "chosen": "1 of 3 times",
+    }
+
+
+def test_the_table_of_virtual_tokens_makes_blanks_visible(comparison: Comparison) -> None:
+    table = shown.show_virtual_tokens(comparison)
+    assert table.loc[2].to_dict() == {
+        "started as": r"'\n'",
+        "nearest words now": r"' so' 0.40, '\n' 0.30",
+        "moved": "1.25",
+        "accuracy without it": "0.950",
+    }
+
+
+def test_words_of_the_vocabulary_are_no_markup(comparison: Comparison) -> None:
+    assert "<b>" not in shown.show_virtual_tokens(comparison).to_html()
+
+
+def test_a_difference_says_whether_the_reviews_can_show_it(comparison: Comparison) -> None:
+    table = shown.show_accuracy_against(comparison, "prompt-100", ["zero-shot", "full", "lora-8"], rows=[20, 320])
+    assert list(table.index) == [
+        (rows, title)
+        for rows in (20, 320)
+        for title in ("hard prompt, no examples", "full fine-tuning", "LoRA, rank 8")
+    ]
+    assert table["difference in points"].tolist() == ["+35.0", "-5.0", "+0.0", "+45.0", "-5.0", "+0.0"]
+    assert table["verdict"].tolist() == ["better", *["cannot be told"] * 2] * 2
+    turned = shown.show_accuracy_against(comparison, "full", ["prompt-100"])
+    assert turned["verdict"].tolist() == ["cannot be told"]
+    assert shown.show_accuracy_against(comparison, "tf-idf", ["full"])["verdict"].tolist() == ["worse"]
+
+
+def test_a_difference_is_resampled_in_pairs(comparison: Comparison) -> None:
+    """Two methods that fail on the same reviews do not differ, however few reviews there are."""
+    one, two = comparison.of("prompt-100"), comparison.of("lora-8")
+    assert difference(one, two) == (0.0, (0.0, 0.0))
+    alone = interval(lambda hits, _: hits.mean(), np.array(one.hits), np.array(one.hits))
+    assert alone[0] < alone[1]
+
+
+def test_costs_are_measured_by_those_of_another(comparison: Comparison) -> None:
+    table = shown.show_cost_against(comparison, "prompt-100", ["full"])
+    (row,) = table.to_dict("records")
+    assert row == {
+        "trained parameters": "1/2,335",
+        "tuning time": "0.50 ×",  # noqa: RUF001
+        "peak memory": "1.00 ×",  # noqa: RUF001
+        "saved": "1/2,339",
+        "time per review": "1.00 ×",  # noqa: RUF001
+    }
+
+
+def test_every_wording_is_shown() -> None:
+    table = shown.show_wordings()
+    assert table["question"].str.contains("{review}", regex=False).all()
+    assert table.loc["sentiment", "not satisfied, satisfied"] == "negative / positive"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(150, "150 B"), (1_900, "1.9 kB"), (230_400, "230 kB"), (1_850_000, "1.9 MB"), (538_060_032, "538 MB")],
+)
+def test_sizes_are_readable(amount: int, text: str) -> None:
+    assert tables.size(amount) == text
+
+
+@pytest.mark.parametrize(("amount", "text"), [(0.0, "none"), (0.0213, "0.021 s"), (9.96, "10 s"), (1234.5, "1,234 s")])
+def test_times_are_readable(amount: float, text: str) -> None:
+    assert tables.seconds(amount) == text
+
+
+# --- sentences ---
+
+
+def test_sentences_carry_the_figures(comparison: Comparison) -> None:
+    assert shown.describe_share(comparison, "prefix-20") == (
+        "With prefix tuning, 20 virtual tokens, 230,400 parameters are trained. "
+        "The base model has 134,515,008: that is 0.171 %."
+    )
+    assert shown.describe_choice(comparison, "few-shot") == (
+        "Chosen for hard prompt, 4 or 8 examples: question, 4 examples; chat, 8 examples."
+    )
+    opened = shown.describe_opened(comparison)
+    assert "1 of 2 virtual tokens are still nearest" in opened
+    assert "moved by 0.50 to 1.25" in opened
+    assert "as tuned 0.900, and with each virtual token replaced by its nearest word 0.550" in opened
+
+
+# --- plots ---
+
+
+def test_accuracy_is_plotted_for_all_methods_with_labels_apart(any_comparison: Comparison) -> None:
+    figure = shown.plot_accuracy(any_comparison)
+    (ax,) = figure.axes
+    labels = texts_beside(figure, ax)
+    assert len(labels) == len(any_comparison.plan.methods)
+    extents = sorted((label.get_window_extent() for label in labels), key=lambda extent: extent.y0)
+    for below, above in pairwise(extents):
+        assert above.y0 - below.y0 >= 0.8 * below.height
+    heights = {label.get_text(): label.get_position()[1] for label in labels}
+    least = min(height for text, height in heights.items() if "hard prompt" not in text)
+    assert max(height for text, height in heights.items() if "hard prompt" in text) < least
+    assert max(heights, key=lambda text: heights[text]) == "full fine-tuning"
+
+
+def test_families_differ_in_colour_and_marker() -> None:
+    from prompt_tuning_helpers.comparison.plots import STYLES
+
+    colours, markers = zip(*STYLES.values(), strict=True)
+    assert {method.family for method in FULL.methods} == set(STYLES)
+    assert len(set(colours)) == len(set(markers)) == len(STYLES)
+
+
+def test_little_data_is_a_line_for_each_method_that_learns(any_comparison: Comparison) -> None:
+    figure = shown.plot_little_data(any_comparison)
+    (ax,) = figure.axes
+    learning = [method for method in any_comparison.plan.methods if method.learns_from_little]
+    solid = [line for line in ax.get_lines() if line.get_linestyle() == "-" and line.get_marker() == "None"]
+    curves = [list(np.asarray(line.get_ydata())) for line in solid if len(np.asarray(line.get_xdata()))]
+    rows = any_comparison.plan.rows
+    for method in learning:
+        assert [any_comparison.of(method.name, count).accuracy for count in rows] in curves
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(count) for count in rows]
+    assert len(texts_beside(figure, ax)) == len(learning) + 2 + 1  # the hard prompts, and guessing
+
+
+def test_costs_are_four_panels(any_comparison: Comparison) -> None:
+    axes = shown.plot_cost(any_comparison).axes
+    assert [ax.get_title().split("\n")[0] for ax in axes] == [
+        "Tuning time",
+        "Peak memory",
+        "Time per review",
+        "Saved size",
+    ]
+    assert bars_of(axes[0]) == [seconds for *_, seconds in MADE_UP.values()]
+    assert bars_of(axes[3]) == [saved for _, _, saved, _ in MADE_UP.values()]
+    assert axes[3].get_xscale() == "log"
+    names = [tick.get_text() for tick in axes[0].get_yticklabels()]
+    assert names[0] == "hard prompt, no examples"
+    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # the first method is at the top
+
+
+def test_the_opened_soft_prompt_is_shown_token_by_token(comparison: Comparison) -> None:
+    figure = shown.plot_virtual_tokens(comparison)
+    figure.canvas.draw()
+    moved, worth = figure.axes
+    assert bars_of(moved) == [0.5, 1.25]
+    assert bars_of(worth) == pytest.approx([5.0, -5.0])
+    assert [tick.get_text() for tick in moved.get_yticklabels()] == ["'Comment'  1", r"'\n'  2"]
