@@ -9,6 +9,9 @@ from typing import Any
 from .errors import TrainingDataError
 from .settings import FIELD, TuningSettings
 
+# Beside its ids, the tokenizer notes where each token stands in the text, for all texts that it is given at once.
+ENCODED_TOGETHER = 256
+
 
 @dataclass(frozen=True)
 class TrainingRow:
@@ -95,7 +98,9 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSet
 
 def encode_inputs(texts: list[str], tokenizer: Any) -> list[list[int]]:
     """Token ids of wrapped inputs, the same in training and at inference."""
-    encoded: list[list[int]] = tokenizer(texts)["input_ids"]
+    encoded: list[list[int]] = []
+    for start in range(0, len(texts), ENCODED_TOGETHER):
+        encoded += tokenizer(texts[start : start + ENCODED_TOGETHER])["input_ids"]
     return encoded
 
 

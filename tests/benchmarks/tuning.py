@@ -1,9 +1,7 @@
 """How fast the engine tunes: against PEFT's own prompt tuning, and against the machine's matrix products."""
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from prompt_tuning_helpers.engine.tune import schedule_of
 from prompt_tuning_helpers.engine.updater import Updater
 
 from .measure import in_turn, seconds
+from .peak_memory import peak_memory_mb
 
 Rows = list[tuple[list[int], list[int]]]
 
@@ -89,7 +88,7 @@ def useful_operations(model: LlamaForward, shared: int, rows: Rows) -> float:
     return 2 * (projections + attention + head)
 
 
-def peak_memory_mb() -> float:
+def tuning_memory_mb() -> float:
     """Peak memory of a tuning job's process on the lesson's settings, the base model included, in MiB."""
     return _peak_of_job(64, "smollm2")
 
@@ -158,14 +157,10 @@ def _padded(shared: list[int], rows: Rows) -> dict[str, torch.Tensor]:
 
 
 def _peak_of_job(rows: int, model: str = "tiny") -> float:
-    """Peak resident memory of a job of one epoch, in MiB, as the operating system accounts it."""
+    """Peak resident memory of a job of one epoch, in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.json"
         data.write_text(json.dumps([asdict(row) for row in _many_rows(rows)]), encoding="utf-8")
         command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", f"{folder}/job", "--model", model]
         command += ["--data", str(data), "--setting", "num_epochs=1"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"The tuning job failed with status {status}.")
-        return usage.ru_maxrss / 1024
+        return peak_memory_mb(command)
