@@ -12,7 +12,7 @@ help:
 	@echo "make test-sdks  run the lesson's calls with three versions of the SDK; needs python3.11"
 	@echo "make runtime    the local watsonx.ai runtime in the foreground"
 	@echo "make bench      measure speed, each figure against its rival in turn"
-	@echo "make compare    compute what is missing of the comparison of methods; takes over an hour"
+	@echo "make compare    compute what is missing of the comparison of methods; takes about two hours"
 	@echo "make check      ruff and mypy"
 	@echo "make translations   copy changed code cells to the other languages, and name the prose to translate"
 	@echo "make clean      remove .venv and build/"

@@ -26,7 +26,7 @@ def run(job: Job) -> Result:
 
 
 def draw(rows: Sequence[TrainingRow], count: int, seed: int) -> list[TrainingRow]:
-    """So many rows in random order, half of each label; a larger draw with the same seed begins with the smaller one.
+    """So many rows, drawn at random, the labels taking turns; a larger draw with the same seed begins with the smaller.
 
     Raises:
         ValueError: if there are not enough.
