@@ -183,11 +183,16 @@ def _tune_prompt(model: str, method: Method, rows: Sequence[TrainingRow], settin
 
 def _train_weights(model: str, method: Method, rows: Sequence[TrainingRow], settings: TuningSettings) -> Learner:
     """Prefix tuning, LoRA or full fine-tuning."""
+    from peft import initialize_kv_prefix_from_text
+
     tokenizer = models.load_tokenizer(model)
     data = encode_rows(rows, tokenizer, settings)
     torch.manual_seed(settings.seed)
     network = _load_network(model)
     adapter = _adapt(network, method)
+    if method.init_method == "text":
+        # PEFT's random start of a prefix, far from any keys and values of the model, does not learn in so few updates.
+        initialize_kv_prefix_from_text(adapter, tokenizer, text=settings.init_text or "", use_chat_template=False)
     forward = _PrefixForward(network, adapter) if method.family == PREFIX_TUNING else GeneralForward(network)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
     started = process_time()

@@ -31,7 +31,7 @@ class Method:
         epochs: numbers of training rows, rising, each with the passes over so many. Fewer rows get more of them, as
             one does in practice.
         virtual_tokens: of a soft prompt or a prefix.
-        init_method: of a soft prompt, ``"text"`` or ``"random"``.
+        init_method: of a soft prompt or a prefix, ``"text"`` or ``"random"``.
         rank: of LoRA's matrices.
         searched_as: the method whose search counts, if it is not this one's own.
         learns_from_little: whether it is also measured on fewer rows.
@@ -112,16 +112,17 @@ METHODS = (
         "prefix-20",
         "prefix tuning, 20 virtual tokens",
         PREFIX_TUNING,
-        candidates=("0.01", "0.03", "0.1", "0.3"),
+        candidates=("0.003", "0.01", "0.03"),
         epochs=_FEW_PARAMETERS,
         virtual_tokens=20,
+        init_method="text",
         learns_from_little=True,
     ),
     Method(
         "lora-8",
         "LoRA, rank 8",
         LORA,
-        candidates=("0.0003", "0.001", "0.003"),
+        candidates=("0.001", "0.003", "0.01"),
         epochs=_MANY_PARAMETERS,
         rank=8,
         learns_from_little=True,

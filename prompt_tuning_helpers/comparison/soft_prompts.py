@@ -39,7 +39,6 @@ def open_up(learner: Learner, prompts: Sequence[str], truth: Sequence[str]) -> d
     unit = embedding.norm(dim=1).mean()
     before, after = (_nearest(prompt, embedding) for prompt in (soft.initial, soft.tuned))
     moved = ((soft.tuned - soft.initial).norm(dim=1) / unit).tolist()
-    lengths = (soft.tuned.norm(dim=1) / unit).tolist()
     names = soft.tokenizer.convert_ids_to_tokens
 
     def words(found: tuple[Tensor, Tensor], index: int) -> list[dict[str, Any]]:
@@ -57,7 +56,6 @@ def open_up(learner: Learner, prompts: Sequence[str], truth: Sequence[str]) -> d
                 "before": words(before, index)[:1],
                 "after": words(after, index),
                 "moved": moved[index],
-                "length": lengths[index],
                 "accuracy_without": accuracy(without),
             }
         )
