@@ -13,7 +13,7 @@ from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint
 
 # Fast tests first; what is not named here is faster still.
 SLOW_LAST = (
-    "test_comparison_learners.py",
+    "comparison",
     "engine",
     "runtime",
     "test_places.py",

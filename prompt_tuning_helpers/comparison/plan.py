@@ -112,7 +112,7 @@ METHODS = (
         "prefix-20",
         "prefix tuning, 20 virtual tokens",
         PREFIX_TUNING,
-        candidates=("0.003", "0.01", "0.03"),
+        candidates=("0.01", "0.03", "0.1"),
         epochs=_FEW_PARAMETERS,
         virtual_tokens=20,
         init_method="text",

@@ -151,8 +151,8 @@ def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison:
 def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> None:
     table = shown.show_searches(comparison)
     assert len(table) == sum(len(method.candidates) for method in FULL.methods)
-    assert table.loc[("LoRA, rank 8", "learning rate 0.0003"), "chosen"] == "yes"
-    assert table.loc[("LoRA, rank 8", "learning rate 0.001"), "chosen"] == ""
+    assert table.loc[("LoRA, rank 8", "learning rate 0.001"), "chosen"] == "yes"
+    assert table.loc[("LoRA, rank 8", "learning rate 0.003"), "chosen"] == ""
     few = table.loc["hard prompt, 4 or 8 examples"]
     assert few.loc["instruction, 8 examples"].to_dict() == {
         "accuracy": "0.600",

@@ -1,11 +1,7 @@
-"""The comparison's plan, its hard prompts and its stored results: what is asked, what is kept, and when it counts."""
+"""Stored results: what is kept, when it counts, and the scores and intervals that come of it."""
 
 import dataclasses
-import json
-import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,200 +14,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from prompt_tuning_helpers.comparison import plan, results
-from prompt_tuning_helpers.comparison.hard_prompts import WORDINGS, Example, Wording, review_of, write
-from prompt_tuning_helpers.comparison.plan import FULL, HARD_PROMPT, METHODS, SMALL, Job, Method, Plan
+from prompt_tuning_helpers.comparison.hard_prompts import WORDINGS
+from prompt_tuning_helpers.comparison.plan import FULL, METHODS, SMALL, Job, Method, Plan
 from prompt_tuning_helpers.comparison.results import Store, interval, load, missing
-from prompt_tuning_helpers.datasets import load_rows, reviews_path
+from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.defaults import default_settings
-from prompt_tuning_helpers.engine.models import load_tokenizer
-from prompt_tuning_helpers.engine.rows import wrap
-
-INSTRUCTION = (
-    "Decide whether the customer of a dog grooming business is satisfied. "
-    "Answer 1 for satisfied and 0 for not satisfied.\nComment: {review}\nSatisfaction:\n"
-)
-EXAMPLES: list[Example] = [
-    (INSTRUCTION.replace("{review}", "Lovely."), "1"),
-    (INSTRUCTION.replace("{review}", "Awful."), "0"),
-]
-ASKED = INSTRUCTION.replace("{review}", "So fluffy now.")
-WITHOUT_CHAT = [name for name, wording in WORDINGS.items() if not wording.is_chat]
-
-
-class Chat:
-    """A tokenizer that only writes conversations, and notes how it was asked to."""
-
-    def apply_chat_template(self, turns: list[dict[str, str]], **options: bool) -> str:
-        self.turns, self.options = turns, options
-        return "".join(f"<{turn['role']}>{turn['content']}" for turn in turns) + "<assistant>"
-
-
-# --- the plan ---
-
-
-def test_the_plan_its_prompts_and_its_results_need_no_torch() -> None:
-    modules = ", ".join(f"prompt_tuning_helpers.comparison.{name}" for name in ("plan", "hard_prompts", "results"))
-    command = f"import sys, {modules}; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True).stdout == "False\n"
-
-
-def test_the_full_plan_covers_what_the_lesson_speaks_of() -> None:
-    assert {method.family for method in METHODS} == {
-        "prompt engineering",
-        "prompt tuning",
-        "prefix tuning",
-        "LoRA",
-        "full fine-tuning",
-        "classic baseline",
-    }
-    assert FULL.rows == (20, 80, 320)
-    assert len(FULL.seeds) >= 3
-    assert len(load_rows(reviews_path("test"))) == FULL.test_rows
-    assert {method.init_method for method in METHODS if method.virtual_tokens == 50} == {"text", "random"}
-    assert len({method.name for method in METHODS}) == len({method.title for method in METHODS}) == len(METHODS)
-
-
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_every_method_has_a_search_that_fits_it(method: Method) -> None:
-    chosen_for = FULL.method(method.searched_as) if method.searched_as else method
-    assert chosen_for.candidates
-    assert chosen_for.family == method.family
-    if method.family == HARD_PROMPT:
-        candidates = [candidate.split() for candidate in method.candidates]
-        # Each wording with each number of examples.
-        assert {wording for wording, _ in candidates} == set(WORDINGS)
-        assert len(candidates) == len(WORDINGS) * len({examples for _, examples in candidates})
-    elif method.candidates:
-        numbers = [float(candidate) for candidate in method.candidates]
-        assert numbers == sorted(numbers)
-        assert len(numbers) >= 3
-
-
-def test_fewer_rows_get_more_epochs() -> None:
-    method = Method("any", "any", "any", epochs=((20, 6), (80, 4), (320, 2)))
-    assert [method.epochs_on(rows) for rows in (1, 20, 21, 80, 81, 320, 1000)] == [6, 6, 4, 4, 2, 2, 2]
-
-
-def test_a_search_counts_for_the_methods_that_name_it_and_for_all_seeds_unless_each_has_its_own() -> None:
-    def names(method: str) -> list[str]:
-        return [plan.search_of(FULL, FULL.method(method), seed).name for seed in FULL.seeds]
-
-    assert names("prompt-100") == ["search-prompt-50-seed-0"] * 3
-    assert names("full") == ["search-full-seed-0"] * 3
-    assert names("few-shot") == ["search-few-shot-seed-0", "search-few-shot-seed-1", "search-few-shot-seed-2"]
-
-
-def test_settings_are_what_json_gives_back() -> None:
-    for job in plan.searches(FULL):
-        assert json.loads(json.dumps(job.settings)) == job.settings
-
-
-def test_one_soft_prompt_is_opened() -> None:
-    jobs = [
-        plan.measurement(FULL, method, rows, seed, "0.01")
-        for method in METHODS
-        for rows in plan.rows_of(FULL, method)
-        for seed in FULL.seeds
-    ]
-    assert [job.name for job in jobs if job.settings["opened"]] == [f"{FULL.opened}-320-rows-seed-0"]
-    assert len({job.name for job in jobs}) == len(jobs)
-
-
-# --- hard prompts ---
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_every_review_is_found_in_its_prompt(split: str) -> None:
-    for prompt in load_rows(reviews_path(split))["input"]:
-        assert INSTRUCTION.replace("{review}", review_of(prompt)) == prompt
-
-
-@given(st.text())
-def test_any_review_is_found_in_its_prompt(review: str) -> None:
-    assert review_of(INSTRUCTION.replace("{review}", review)) == review
-
-
-@pytest.mark.parametrize("prompt", ["", "Lovely.", "Comment: Lovely.", "Comment: Lovely.\nSatisfaction: ", "\n"])
-def test_prompts_of_another_form_are_refused(prompt: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(repr(prompt))):
-        review_of(prompt)
-
-
-def test_the_instruction_is_the_lessons_own() -> None:
-    assert write(WORDINGS["instruction"], [], ASKED, Chat()) == ASKED
-    assert WORDINGS["instruction"].words == ("0", "1")
-
-
-def test_examples_come_first_and_say_what_is_wanted() -> None:
-    assert write(WORDINGS["sentiment"], EXAMPLES, ASKED, Chat()) == (
-        "Review: Lovely.\nSentiment: positive\n\nReview: Awful.\nSentiment: negative\n\n"
-        "Review: So fluffy now.\nSentiment:"
-    )
-
-
-@pytest.mark.parametrize("name", WITHOUT_CHAT)
-def test_with_examples_or_without_the_end_is_the_question_about_the_review(name: str) -> None:
-    wording = WORDINGS[name]
-    question = wording.template.replace("{review}", "So fluffy now.")
-    alone, after = (write(wording, examples, ASKED, Chat()) for examples in ([], EXAMPLES))
-    assert alone == question
-    assert after.endswith(f"\n\n{question}")
-    assert after.count("So fluffy now.") == after.count(f"Lovely.{_tail(wording)}{wording.words[1]}\n\n") == 1
-    assert after.count(f"Awful.{_tail(wording)}{wording.words[0]}\n\n") == 1
-    # A space belongs to the word, as in running text; a prompt that ends in one would ask for a word in two pieces.
-    assert question.endswith("\n") != wording.words[0].startswith(" ")
-
-
-def _tail(wording: Wording) -> str:
-    return wording.template.partition("{review}")[2]
-
-
-def test_a_conversation_takes_turns_and_ends_where_the_model_answers() -> None:
-    chat = Chat()
-    text = write(WORDINGS["chat"], EXAMPLES, ASKED, chat)
-    assert [turn["role"] for turn in chat.turns] == ["user", "assistant", "user", "assistant", "user"]
-    assert [turn["content"] for turn in chat.turns[1::2]] == ["Yes", "No"]
-    assert ["Lovely." in chat.turns[0]["content"], "Awful." in chat.turns[2]["content"]] == [True, True]
-    assert chat.turns[-1]["content"].count("So fluffy now.") == text.count("So fluffy now.") == 1
-    assert chat.options == {"tokenize": False, "add_generation_prompt": True}
-
-
-@given(st.text())
-def test_a_review_stays_as_it_is_whatever_it_says(review: str) -> None:
-    wording = WORDINGS["feeling"]
-    text = write(wording, [], INSTRUCTION.replace("{review}", review), Chat())
-    assert text == review + "\nOverall, the customer feels"
-
-
-@pytest.mark.parametrize("wording", WORDINGS.values(), ids=WORDINGS)
-def test_the_base_model_reads_each_word_as_a_token_after_the_prompt(wording: Wording) -> None:
-    tokenizer = load_tokenizer(FULL.model)
-    for examples in ([], EXAMPLES):
-        text = write(wording, examples, ASKED, tokenizer)
-        asked = tokenizer(text)["input_ids"]
-        for word in wording.words:
-            answered = tokenizer(text + word)["input_ids"]
-            assert answered == asked + tokenizer(word, add_special_tokens=False)["input_ids"]
-    negative, positive = tokenizer(list(wording.words), add_special_tokens=False)["input_ids"]
-    assert negative[0] != positive[0]
-
-
-def test_a_conversation_is_written_in_the_base_models_own_way() -> None:
-    text = write(WORDINGS["chat"], EXAMPLES, ASKED, load_tokenizer(FULL.model))
-    assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
-    assert text.count("<|im_start|>assistant\n") == 3
-    assert text.count("So fluffy now.") == 1
-
-
-def test_no_row_is_too_long_to_learn_from() -> None:
-    lesson = plan.searches(FULL)[0].settings["lesson"]
-    texts = [wrap(lesson["verbalizer"], text) for text in load_rows(reviews_path("train"))["input"]]
-    lengths = [len(tokens) for tokens in load_tokenizer(FULL.model)(texts)["input_ids"]]
-    # Longer ones would be left out, and "320 rows" would be fewer.
-    assert max(lengths) <= lesson["max_input_tokens"]
-
-
-# --- stored results ---
 
 
 def fill(what: Plan, store: Store) -> None:
@@ -385,9 +192,6 @@ def test_a_complete_set_is_loaded_in_the_plans_order(tmp_path: Path) -> None:
     for found in comparison.measured:
         assert 0 <= found.accuracy_interval[0] <= found.accuracy <= found.accuracy_interval[1] <= 1
         assert 0 <= found.f1_interval[0] <= found.f1 <= found.f1_interval[1] <= 1
-
-
-# --- scores and their intervals ---
 
 
 @st.composite

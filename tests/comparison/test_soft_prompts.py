@@ -1,0 +1,67 @@
+"""What is seen inside a soft prompt."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from prompt_tuning_helpers.comparison import plan, soft_prompts
+from prompt_tuning_helpers.comparison.learners import Learner, SoftPrompt, learn
+from prompt_tuning_helpers.comparison.plan import FULL, SMALL
+from prompt_tuning_helpers.datasets import reviews_path
+from prompt_tuning_helpers.engine.rows import read_rows
+
+TRAIN = read_rows(reviews_path("train"))
+LESSON: dict[str, Any] = plan.searches(SMALL)[0].settings["lesson"] | {"seed": 0}
+
+
+def test_an_untouched_soft_prompt_is_the_text_it_starts_from() -> None:
+    method = replace(FULL.method("prompt-20"), epochs=((20, 0),))
+    learner = learn("tiny", method, TRAIN[:20], "0.01", LESSON)
+    asked = TRAIN[20:26]
+    opened = soft_prompts.open_up(learner, [row.input for row in asked], [row.output for row in asked])
+    written = LESSON["init_text"][:20]  # a token a letter
+    assert "".join(token["before"][0]["token"] for token in opened["tokens"]) == written
+    assert "".join(token["after"][0]["token"] for token in opened["tokens"]) == written
+    for token in opened["tokens"]:
+        assert token["after"][0]["cosine"] == pytest.approx(1, abs=1e-5)
+        assert token["after"][1]["cosine"] < 1 - 1e-5
+        assert token["moved"] == 0
+    assert opened["accuracy"] == opened["accuracy_before"] == opened["accuracy_as_words"]
+
+
+def test_words_distances_and_what_each_token_is_worth() -> None:
+    asked = []
+
+    def margins(prompt: Tensor, prompts: Sequence[str]) -> list[float]:
+        asked.append(prompt)
+        return [1.0] * len(prompts) if len(prompt) == 2 else [1.0, -1.0]  # right only with both tokens gone
+
+    soft = SoftPrompt(
+        initial=torch.tensor([[2.0, 0, 0], [0, 2, 0]]),
+        tuned=torch.tensor([[2.0, 0, 0], [0, 0, 6]]),
+        embedding=2 * torch.eye(3),
+        tokenizer=SimpleNamespace(decode=lambda ids: "abc"[ids[0]], convert_ids_to_tokens=lambda token: "?"),
+        margins=margins,
+    )
+    learner = Learner(lambda prompts: [], 0, 0, 0.0, 0.0, soft)
+    opened = soft_prompts.open_up(learner, ["first", "second"], ["1", "0"])
+    first, second = opened["tokens"]
+    assert [word["token"] for word in (*first["before"], first["after"][0])] == ["a", "a"]
+    assert [word["token"] for word in (*second["before"], second["after"][0])] == ["b", "c"]
+    assert second["after"][0]["cosine"] == pytest.approx(1)
+    assert (first["moved"], second["moved"]) == pytest.approx((0, 40**0.5 / 2))
+    assert (opened["accuracy"], opened["accuracy_before"], opened["accuracy_as_words"]) == (0.5, 0.5, 0.5)
+    assert (first["accuracy_without"], second["accuracy_without"]) == (1, 1)
+    dropped = [prompt.tolist() for prompt in asked if len(prompt) == 1]
+    assert dropped == [[[0, 0, 6]], [[2, 0, 0]]]  # each without the other
+    assert any(torch.equal(prompt, soft.embedding[[0, 2]]) for prompt in asked)
+
+
+def test_only_a_soft_prompt_can_be_opened() -> None:
+    with pytest.raises(ValueError, match="prompt tuning"):
+        soft_prompts.open_up(Learner(lambda prompts: [], 0, 0, 0.0, 0.0), [], [])
