@@ -18,6 +18,7 @@ from tqdm import tqdm
 NOTEBOOKS = Path(__file__).parent
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
+RESULTS = NOTEBOOKS / "comparison_results"  # what the comparison of methods shows
 PICTURE = NOTEBOOKS / "images" / "comparison.png"
 
 
@@ -36,6 +37,7 @@ def execute(path: Path) -> Path:
     os.environ["JPY_SESSION_NAME"] = path.name  # as Jupyter does; it tells the helpers the language of the lesson
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
+    shutil.copytree(RESULTS, BUILD / RESULTS.name, dirs_exist_ok=True)
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     target = BUILD / path.name
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -18,6 +18,7 @@ from tests.conftest import offline_environment
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RESULTS = ROOT / "notebooks" / "comparison_results"  # what the comparison of methods shows
 
 # Cells whose output is not compared, and why.
 NOT_COMPARED = {
@@ -83,8 +84,8 @@ def texts_of(output: Any) -> str:
     return "\n".join([output.get("text", ""), *map(str, texts)])
 
 
-def test_there_is_a_lesson() -> None:
-    assert "prompt_tuning_tutorial.ipynb" in [path.name for path in NOTEBOOKS]
+def test_there_is_a_lesson_and_a_comparison() -> None:
+    assert {"prompt_tuning_tutorial.ipynb", "compare_tuning_methods.ipynb"} <= {path.name for path in NOTEBOOKS}
 
 
 def test_the_notebook_is_valid_and_its_cell_ids_speak(notebook: Any) -> None:
@@ -150,6 +151,7 @@ def test_the_network_can_be_shut_off(tmp_path: Path, way_out: str) -> None:
 def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
     """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
     shutil.copy(path, tmp_path)
+    shutil.copytree(RESULTS, tmp_path / RESULTS.name)
     attempts = tmp_path / "attempts"
     environment = offline_environment(attempts) | {
         "LOCAL_WATSONX_MODEL": "tiny",

@@ -125,8 +125,10 @@ def _write_prompt(model: str, rows: Sequence[TrainingRow], candidate: str, seed:
         texts = [hard_prompts.write(wording, examples, prompt, tokenizer) for prompt in prompts]
         return _margins(forward, _nothing(forward), encode_inputs(texts, tokenizer), words)
 
-    prompt = hard_prompts.write(wording, examples, rows[0].input, tokenizer)
-    return Learner(margins, 0, len(prompt.encode()), 0.0, peak_memory_mb())
+    asked = rows[0].input
+    written = hard_prompts.write(wording, examples, asked, tokenizer)
+    kept_bytes = len(written.encode()) - len(hard_prompts.review_of(asked).encode())
+    return Learner(margins, 0, kept_bytes, 0.0, peak_memory_mb())
 
 
 def _count_words(rows: Sequence[TrainingRow], strength: float) -> Learner:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from prompt_tuning_helpers.comparison import hard_prompts, learners, plan
+from prompt_tuning_helpers.comparison.hard_prompts import review_of
 from prompt_tuning_helpers.comparison.learners import LABELS, learn
 from prompt_tuning_helpers.comparison.plan import FULL, SMALL
 from prompt_tuning_helpers.datasets import reviews_path
@@ -121,6 +122,10 @@ def test_a_hard_prompt_is_asked_as_it_is_written(candidate: str) -> None:
         expected.append((logits[positive] - logits[negative]).item())
     assert learner.margins(prompts) == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert (learner.trained_parameters, learner.tuning_seconds) == (0, 0)
+    # What is kept is all but the review.
+    written = [hard_prompts.write(wording, shown, prompt, tokenizer) for prompt in prompts]
+    kept = {len(text.encode()) - len(review_of(asked).encode()) for text, asked in zip(written, prompts, strict=True)}
+    assert kept == {learner.saved_bytes}
 
 
 def test_an_untouched_prefix_answers_as_the_text_it_starts_from() -> None:

@@ -194,6 +194,11 @@ def test_a_complete_set_is_loaded_in_the_plans_order(tmp_path: Path) -> None:
         assert 0 <= found.f1_interval[0] <= found.f1 <= found.f1_interval[1] <= 1
 
 
+def test_the_stored_results_are_those_of_the_plan_in_force() -> None:
+    stored = Store(Path(__file__).parents[2] / "notebooks" / "comparison_results")
+    assert [job.name for job in missing(FULL, stored)] == []
+
+
 @st.composite
 def _labels(draw: Any) -> tuple[Any, Any]:
     """What is right and what was said, for some seeds and reviews."""
