@@ -41,8 +41,8 @@ def compute(plan: Plan, store: Store, processes: int) -> None:
             try:
                 for future in as_completed(running):
                     job = running[future]
+                    bar.set_postfix_str(job.name)  # first, so that it names the job that fails
                     store.put(job, future.result())
-                    bar.set_postfix_str(job.name)
                     bar.update()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # or all that wait would still run, for nothing
