@@ -30,7 +30,7 @@ model: $(VENV)/.ready
 	$(RUN) -m prompt_tuning_helpers.engine fetch
 
 tutorial: $(VENV)/.ready model
-	$(RUN) notebooks/execute.py
+	$(RUN) tools/execute.py
 
 test: $(VENV)/.ready model check
 	$(RUN) -m pytest
@@ -54,7 +54,7 @@ runtime: $(VENV)/.ready model
 	$(RUN) -m prompt_tuning_helpers.runtime serve
 
 bench: $(VENV)/.ready model
-	$(RUN) -m tests.benchmarks
+	$(RUN) -m benchmarks
 
 # Keeps the results that still fit the settings, and goes on where it was interrupted.
 compare: $(VENV)/.ready model
@@ -66,7 +66,7 @@ check: $(VENV)/.ready
 	$(VENV)/bin/mypy
 
 translations: $(VENV)/.ready
-	$(RUN) notebooks/sync_translations.py
+	$(RUN) tools/sync_translations.py
 
 clean:
 	rm -rf $(VENV) build

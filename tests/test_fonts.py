@@ -16,11 +16,12 @@ from matplotlib.text import Text
 
 from prompt_tuning_helpers import fonts, plots
 from prompt_tuning_helpers.evaluate import Comparison, compare
-from prompt_tuning_helpers.fonts import FAMILY, FILE, make
+from prompt_tuning_helpers.fonts import FAMILY, FILE
 from prompt_tuning_helpers.words import translations
+from tools import make_font
 
 TRUTH = ["1", "0"] * 10
-BOXES = "zh.json has characters in texts of plots that the font lacks; see prompt_tuning_helpers/fonts/make.py"
+BOXES = "zh.json has characters in texts of plots that the font lacks; see tools/make_font.py"
 
 
 @pytest.fixture(autouse=True)
@@ -148,14 +149,14 @@ def test_other_languages_are_drawn_as_ever(monkeypatch: pytest.MonkeyPatch, lang
 
 def test_the_font_can_be_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """From itself, since the original is too large to be kept here; the same characters give the same file."""
-    monkeypatch.setattr(make, "ORIGINALS", (FAMILY,))
-    monkeypatch.setattr(make, "translations", lambda language: {"Loss": "损失", "Loss {x}": "损失 {x}"})
+    monkeypatch.setattr(make_font, "ORIGINALS", (FAMILY,))
+    monkeypatch.setattr(make_font, "translations", lambda language: {"Loss": "损失", "Loss {x}": "损失 {x}"})
     files = [tmp_path / "once.otf", tmp_path / "twice.otf"]
-    assert [make.make(FILE, file) for file in files] == [2, 2]
+    assert [make_font.make(FILE, file) for file in files] == [2, 2]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert {chr(code) for code in TTFont(files[0]).getBestCmap()} == {"损", "失"}
 
 
 def test_a_file_without_the_original_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Noto Sans CJK SC"):
-        make.make(FILE, tmp_path / "font.otf")
+        make_font.make(FILE, tmp_path / "font.otf")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from notebooks import sync_translations
 from prompt_tuning_helpers import words
 from prompt_tuning_helpers.words import say, translations
+from tools import sync_translations
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "prompt_tuning_helpers"
@@ -107,7 +107,7 @@ def test_every_markdown_cell_is_translated(lesson: Any, translated: Any) -> None
 
 
 def test_translations_are_of_the_english_text_as_it_is_now(lesson: Any, translated: Any) -> None:
-    assert sync_translations.stale(lesson, translated) == [], "translate these anew; see notebooks/sync_translations.py"
+    assert sync_translations.stale(lesson, translated) == [], "translate these anew; see tools/sync_translations.py"
 
 
 def test_links_code_and_shape_are_the_same(lesson: Any, translated: Any) -> None:

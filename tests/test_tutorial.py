@@ -15,7 +15,7 @@ def test_the_tuned_model_beats_the_base_model(tmp_path: Path, monkeypatch: pytes
     for name in ("WATSONX_APIKEY", "WATSONX_URL", "LOCAL_WATSONX_MODEL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "state"))
-    run = subprocess.run([sys.executable, str(ROOT / "notebooks" / "execute.py")], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, str(ROOT / "tools" / "execute.py")], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
     scores = json.loads((ROOT / "build" / "scores.json").read_text(encoding="utf-8"))
     assert scores["n"] == 120

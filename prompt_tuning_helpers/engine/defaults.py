@@ -32,7 +32,7 @@ _EXAMPLES = "".join(
     )
 )
 
-# Chosen on validation parts of the lesson's training file, with tests/benchmarks/choose_settings.py.
+# Chosen on validation parts of the lesson's training file, with benchmarks/choose_settings.py.
 _BY_SOURCE = {
     "smollm2": TuningSettings(
         num_virtual_tokens=100,

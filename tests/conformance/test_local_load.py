@@ -2,8 +2,8 @@
 
 from ibm_watsonx_ai import Credentials
 
+from benchmarks.load import bear
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.benchmarks.load import bear
 
 
 def test_each_client_gets_its_own_answers(live_runtime: Endpoint, credentials: Credentials) -> None:

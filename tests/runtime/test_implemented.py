@@ -2,9 +2,9 @@
 
 import ast
 
-from prompt_tuning_helpers.runtime.implemented import describe_operations
 from prompt_tuning_helpers.runtime.routes import MODULES, OPERATIONS
 from tests.conftest import REPOSITORY
+from tools.implemented import describe_operations
 
 
 def test_the_page_is_up_to_date() -> None:

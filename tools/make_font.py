@@ -3,7 +3,7 @@
 Run it when a text of a plot gets a character that the font lacks; a test tells. Noto Sans CJK is a package of most
 Linux systems (on Debian ``fonts-noto-cjk``):
 
-    python -m prompt_tuning_helpers.fonts.make /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
+    python -m tools.make_font /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 
 The original's licence, in ``OFL.txt``, also covers what is made here. It asks modified fonts not to use reserved names,
 so ours has a name of its own.
@@ -15,8 +15,8 @@ from pathlib import Path
 from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
 from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 
-from ..words import translations
-from . import FAMILY, FILE
+from prompt_tuning_helpers.fonts import FAMILY, FILE
+from prompt_tuning_helpers.words import translations
 
 ORIGINALS = ("Noto Sans CJK SC", "Noto Sans SC")
 # What matplotlib does not read when it sets a line of text.

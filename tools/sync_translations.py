@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).parent
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 
 

@@ -1,10 +1,10 @@
-"""Writes IMPLEMENTED.md from the routes: ``python -m prompt_tuning_helpers.runtime.implemented > IMPLEMENTED.md``."""
+"""Writes IMPLEMENTED.md from the routes: ``python -m tools.implemented > IMPLEMENTED.md``."""
 
-from .routes import MODULES
+from prompt_tuning_helpers.runtime.routes import MODULES
 
 HEAD = """# What the local watsonx.ai runtime implements
 
-Generated from the routes by `python -m prompt_tuning_helpers.runtime.implemented`; a test keeps it up to date.
+Generated from the routes by `python -m tools.implemented`; a test keeps it up to date.
 Operations that are not listed, or are listed as not offered, answer 404 or 405 in watsonx.ai's error shape. Of IBM's
 reference, whole families are missing: prompts, embeddings, reranking, time series, text extraction, AI services,
 vision and audio, moderation, and the administration of accounts.

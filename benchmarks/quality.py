@@ -1,6 +1,6 @@
 """How good the default settings are on the lesson's data, over several seeds, and how long tuning takes.
 
-    python -m tests.benchmarks.quality
+    python -m benchmarks.quality
 
 A seed decides the order of the training rows. The test file is read here only; the settings were chosen without it.
 """

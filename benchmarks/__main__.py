@@ -1,6 +1,6 @@
 """``make bench``: measures, prints a table with the method in words, writes build/benchmarks.json.
 
-    python -m tests.benchmarks tuning_speed scoring
+    python -m benchmarks tuning_speed scoring
 
 measures these parts alone.
 """
@@ -20,7 +20,7 @@ from . import load, quality, serving, tuning
 
 Figures = Iterator[tuple[str, float]]
 
-OUTPUT = Path(__file__).parents[2] / "build" / "benchmarks.json"
+OUTPUT = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
 # What each figure means, and what it should be. A goal that is not reached stays in the table as what it is.
 METHODS = {

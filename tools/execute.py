@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
-NOTEBOOKS = Path(__file__).parent
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
 RESULTS = NOTEBOOKS / "comparison_results"  # what the comparison of methods shows
@@ -81,7 +81,7 @@ def store(executed: Path, path: Path) -> None:
 def main() -> None:
     """Read the command line and execute."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebook", nargs="?", type=Path, default=LESSON, help="its path, or its name in this folder")
+    parser.add_argument("notebook", nargs="?", type=Path, default=LESSON, help="its path, or its name in notebooks/")
     parser.add_argument("--store", action="store_true", help="keep the outputs in the notebook itself")
     options = parser.parse_args()
     path = options.notebook if options.notebook.exists() else NOTEBOOKS / options.notebook

@@ -145,7 +145,7 @@ def runtime_ready_s() -> float:
 
 def tutorial_s() -> float:
     """Seconds for the whole notebook."""
-    script = Path(__file__).parents[2] / "notebooks" / "execute.py"
+    script = Path(__file__).parents[1] / "tools" / "execute.py"
     return seconds(lambda: subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.DEVNULL))
 
 

@@ -1,6 +1,6 @@
 """Runs a command and prints its peak resident memory in MiB, as the operating system accounts it.
 
-    python -m tests.benchmarks.peak_memory COMMAND...
+    python -m benchmarks.peak_memory COMMAND...
 
 A process of its own, since a command's account begins with the memory of whoever starts it: here, next to nothing.
 """
@@ -16,7 +16,7 @@ def peak_memory_mb(command: list[str]) -> float:
     Raises:
         CalledProcessError: if the command fails.
     """
-    measured = [sys.executable, "-m", "tests.benchmarks.peak_memory", *command]
+    measured = [sys.executable, "-m", "benchmarks.peak_memory", *command]
     return float(subprocess.run(measured, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

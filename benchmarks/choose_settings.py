@@ -1,6 +1,6 @@
 """Chooses the default settings on a validation part of the training file; the test file is never read.
 
-    python -m tests.benchmarks.choose_settings --candidate '{"learning_rate": 0.03}' --seed 0 --seed 1
+    python -m benchmarks.choose_settings --candidate '{"learning_rate": 0.03}' --seed 0 --seed 1
 
 Each run holds back another quarter of the training rows, tunes on the rest and is measured on that quarter. Results
 are appended to build/settings.jsonl, and all that the file holds is printed as a table.
@@ -25,7 +25,7 @@ from prompt_tuning_helpers.engine.rows import TrainingRow, encode_rows, read_row
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 from prompt_tuning_helpers.engine.tune import tune
 
-RESULTS = Path(__file__).parents[2] / "build" / "settings.jsonl"
+RESULTS = Path(__file__).parents[1] / "build" / "settings.jsonl"
 
 
 def run(settings: TuningSettings) -> dict[str, float]:
