@@ -3,7 +3,7 @@
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from filelock import FileLock, Timeout
@@ -67,11 +67,13 @@ def serve(
 def env(state: StateOption = None) -> None:
     """Print the running runtime's environment for a shell: eval "$(... env)"."""
     endpoint = _running(state)
+    # The folder, too: connect() sends a key to this computer only where the folder's file names the address.
     values = {
         "WATSONX_URL": endpoint.url,
         "WATSONX_APIKEY": endpoint.api_key,
         "WATSONX_PROJECT_ID": endpoint.project_id,
         "SSL_CERT_FILE": endpoint.ca_bundle,
+        "LOCAL_WATSONX_STATE": str(_state(state).root),
     }
     typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
 
@@ -117,7 +119,10 @@ def _state(folder: Path | None) -> State:
 
 def _running(folder: Path | None) -> Endpoint:
     state = _state(folder)
-    endpoint = running_endpoint(state.root)
+    try:
+        endpoint = running_endpoint(state.root)
+    except PermissionError as error:
+        _fail(str(error))
     if endpoint is None:
         typer.echo(
             f"No runtime runs on {state.root}. Start one with: python -m prompt_tuning_helpers.runtime serve", err=True
@@ -127,12 +132,15 @@ def _running(folder: Path | None) -> Endpoint:
 
 
 def _stop(state: State) -> bool:
-    ended = stop_recorded(state.root, STOP_SECONDS)
+    try:
+        ended = stop_recorded(state.root, STOP_SECONDS)
+    except PermissionError as error:
+        _fail(str(error))
     if ended is False:
         _fail(f"The runtime on {state.root} has not ended after {STOP_SECONDS:.0f} seconds: end its process by hand.")
     return ended is not None
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import ssl
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from .._ownership import complaint
 from .processes import end_process, is_alive, started_at
 
 HEALTH_TIMEOUT = 10.0
@@ -52,13 +54,33 @@ def recorded_endpoint(state: Path) -> Endpoint | None:
 
 def _read_record(state: Path) -> tuple[Endpoint, float] | None:
     """The endpoint whose process lives, and when that started."""
+    text = _read_own(state / "endpoint.json")
+    if text is None:
+        return None
     try:
-        record = json.loads((state / "endpoint.json").read_text(encoding="utf-8"))
+        record = json.loads(text)
         started = float(record.pop("started"))
         endpoint = Endpoint(**{**record, "models": tuple(record["models"])})
         return (endpoint, started) if is_alive(endpoint.pid, started) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _read_own(file: Path) -> bytes | None:
+    """Read a file that nobody else can have written: clients send their key to the address that it names.
+
+    Raises:
+        PermissionError: if other users control it or its folder; the message says what to do.
+    """
+    try:
+        with file.open("rb") as opened:
+            distrust = complaint(file.parent, file.parent.stat()) or complaint(file, os.fstat(opened.fileno()))
+            text = opened.read()
+    except OSError:
+        return None
+    if distrust:
+        raise PermissionError(f"The runtime that {file} names is not used. {distrust}")
+    return text
 
 
 def stop_recorded(state: Path, patience: float) -> bool | None:
@@ -66,6 +88,9 @@ def stop_recorded(state: Path, patience: float) -> bool | None:
 
     Returns:
         Whether it has ended within so many seconds; ``None`` when none was running.
+
+    Raises:
+        PermissionError: as in ``running_endpoint``.
     """
     record = _read_record(state)
     return None if record is None else end_process(record[0].pid, record[1], patience)
@@ -79,6 +104,9 @@ def running_endpoint(state: Path | None = None) -> Endpoint | None:
 
     Returns:
         The endpoint, or ``None`` when no runtime runs there.
+
+    Raises:
+        PermissionError: if other users control the folder or the file in it that names the runtime.
     """
     endpoint = recorded_endpoint(state or default_state())
     return endpoint if endpoint is not None and _is_healthy(endpoint) else None

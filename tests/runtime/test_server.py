@@ -70,6 +70,7 @@ def test_env_is_for_a_shell(served: tuple[Path, Endpoint]) -> None:
         "WATSONX_APIKEY": endpoint.api_key,
         "WATSONX_PROJECT_ID": endpoint.project_id,
         "SSL_CERT_FILE": endpoint.ca_bundle,
+        "LOCAL_WATSONX_STATE": str(state),
     }
 
 
