@@ -1,7 +1,11 @@
 """Where the lesson runs: watsonx.ai, a hosted watsonx.ai notebook, or the local runtime."""
 
+import contextlib
 import importlib.util
 import os
+import re
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ._background import require_packages, start
 from ._service import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
+from ._settings import API_KEY, ENVIRONMENT, URL, Setting, Settings, overlooked_file, read_settings
 from .words import say
 
 if TYPE_CHECKING:
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "https://us-south.ml.cloud.ibm.com"
 DEFAULT_MODEL = "smollm2"
+# The SDK sends a key as it stands, unquoted, in a form; a key of IBM Cloud has letters, digits, hyphens, underscores.
+KEY = re.compile(r"[A-Za-z0-9._~-]+")
+SET_UP = 'eval "$(python -m prompt_tuning_helpers.runtime env)"'
 
 __all__ = ["Connection", "ConnectionSetupError", "connect"]
 
@@ -53,15 +61,17 @@ class Connection:
     __repr__ = __str__
 
 
-def connect(*, ask: bool = False, model: str | None = None, state: str | Path | None = None) -> Connection:
+def connect(*, model: str | None = None, state: str | Path | None = None) -> Connection:
     """Decide where the lesson runs, and get ready to run there.
 
-    With ``WATSONX_APIKEY`` set, in the environment or in a ``.env`` file, that is watsonx.ai; in a hosted watsonx.ai
-    notebook, the service that the notebook belongs to; otherwise the local runtime, which is started in the background
-    unless it is already up, and which stops with this process.
+    With ``WATSONX_APIKEY`` set, in the environment or in a file called ``.env`` in the working folder, that is
+    watsonx.ai; in a hosted watsonx.ai notebook, the service that the notebook belongs to; otherwise the local runtime,
+    which is started in the background unless it is already up, and which stops with this process.
+
+    The key goes to a region of watsonx.ai or to a runtime of the user's own on this computer, and only if the address
+    comes from the same place as the key, so that nobody else's ``.env`` can send it elsewhere.
 
     Args:
-        ask: prompt for an IBM Cloud API key and a project id where none are set; the key is not shown.
         model: base model for the local runtime; ``LOCAL_WATSONX_MODEL`` or SmolLM2 when left out.
         state: folder of the local runtime; ``LOCAL_WATSONX_STATE`` or the user's data folder when left out.
 
@@ -71,41 +81,38 @@ def connect(*, ask: bool = False, model: str | None = None, state: str | Path | 
     Raises:
         ConnectionSetupError: if something is missing, is wrong, or cannot be reached.
     """
-    _read_dotenv()
-    if ask and not _key():
-        _ask()
-    if _key():
-        connection = _from_environment(state)
-    elif _is_hosted():
-        connection = _from_hosted_notebook()
-    else:
-        connection = _local(model, state)
-    _try_out(connection)
+    settings = read_settings()
+    with _concealed(settings.api_key.value):
+        if settings.api_key.value:
+            connection = _with_key(settings, state)
+        elif _is_hosted():
+            connection = _from_hosted_notebook(settings)
+        else:
+            if not settings.api_key.source and (overlooked := overlooked_file()):
+                warnings.warn(
+                    say("{file} is not read: it must be in {folder}.", file=overlooked, folder=Path.cwd()), stacklevel=2
+                )
+            connection = _local(model, state)
+    with _concealed(connection.credentials.api_key, connection.credentials.token):
+        _try_out(connection)
     advise_in_notebook()
     return connection
 
 
-def _read_dotenv() -> None:
-    """Read ``.env`` in the working folder or above it; what the environment already says wins."""
-    from dotenv import find_dotenv, load_dotenv
-
-    load_dotenv(find_dotenv(usecwd=True), override=False)
-
-
-def _key() -> str:
-    """Give the IBM Cloud API key that the environment names; none is an empty text."""
-    return os.environ.get("WATSONX_APIKEY", "").strip()
+@contextlib.contextmanager
+def _concealed(*secrets: str | None) -> Iterator[None]:
+    """Keep secrets out of what a block says when it fails: a service or a proxy may repeat what it was sent."""
+    try:
+        yield
+    except ConnectionSetupError as problem:
+        problem.args = (_conceal(str(problem), *secrets),)
+        raise
 
 
-def _ask() -> None:
-    """Prompt for a key and a project; an empty key means the local runtime."""
-    from getpass import getpass
-
-    key = getpass(say("IBM Cloud API key (leave empty to run on this computer):") + " ").strip()
-    if key:
-        os.environ["WATSONX_APIKEY"] = key
-        if not os.environ.get("WATSONX_PROJECT_ID"):
-            os.environ["WATSONX_PROJECT_ID"] = input(say("watsonx.ai project id:") + " ").strip()
+def _conceal(text: str, *secrets: str | None) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _is_hosted() -> bool:
@@ -117,40 +124,47 @@ def _is_hosted() -> bool:
     )
 
 
-def _from_environment(state: str | Path | None) -> Connection:
-    """Use ``WATSONX_APIKEY``, ``WATSONX_URL`` and ``WATSONX_PROJECT_ID``."""
+def _with_key(settings: Settings, state: str | Path | None) -> Connection:
+    """Use an API key: on watsonx.ai, or on a runtime on this computer."""
     from ibm_watsonx_ai import Credentials
 
-    url = (os.environ.get("WATSONX_URL") or DEFAULT_URL).strip().rstrip("/")
-    project_id = (os.environ.get("WATSONX_PROJECT_ID") or os.environ.get("PROJECT_ID") or "").strip()
+    key = settings.api_key.value
+    url = (settings.url.value or DEFAULT_URL).rstrip("/")
+    if not KEY.fullmatch(key):
+        raise ConnectionSetupError(
+            f"{API_KEY} (from {settings.api_key.source}) has a character that no API key has, a quote, a blank or a "
+            "line break for instance. Copy the key again, all of it and nothing else."
+        )
+    _require_one_source(API_KEY, settings.api_key.source, settings.url)
+    project_id = settings.project_id.value or os.environ.get("PROJECT_ID", "").strip()
     if not project_id:
         raise ConnectionSetupError(
             "WATSONX_APIKEY is set, but WATSONX_PROJECT_ID is not. Open your project on watsonx.ai, copy the project "
             "id from its tab Manage > General, and set WATSONX_PROJECT_ID to it. To run on this computer instead, "
             "unset WATSONX_APIKEY."
         )
-    if urlsplit(url).scheme != "https":
-        raise ConnectionSetupError(
-            f"WATSONX_URL is {url!r}, but must start with https://. For Dallas it is {DEFAULT_URL}."
-        )
     if _is_loopback(url):
-        running = _running_at(url, state)
-        bundle = running.ca_bundle if running else os.environ.get("SSL_CERT_FILE", "")
-        if not Path(bundle).is_file():
-            raise ConnectionSetupError(
-                f"WATSONX_URL points to a runtime on this computer ({url}), but SSL_CERT_FILE does not name its "
-                'certificates. Set all four variables with: eval "$(python -m prompt_tuning_helpers.runtime env)"'
-            )
-        return to_runtime(url, _key(), project_id, bundle, running.models if running else ())
-    if not _is_region(url):
+        running = _own_runtime_at(url, _state_folder(state))
+        return to_runtime(url, key, project_id, running.ca_bundle, running.models)
+    _require_region(url)
+    return Connection(Credentials(url=url, api_key=key, verify=_roots()), project_id, "watsonx.ai", url)
+
+
+def _require_one_source(secret: str, source: str, url: Setting) -> None:
+    """Make sure that whoever gave the address also gave the secret.
+
+    Raises:
+        ConnectionSetupError: if they come from different places.
+    """
+    if url.value and url.source != source:
         raise ConnectionSetupError(
-            f"WATSONX_URL is {url!r}, which is not a region of watsonx.ai. Set it to the region of your project, one "
-            "of: " + ", ".join(_regions())
+            f"{secret} comes from {source}, but {URL} from {url.source}. A secret goes only to an address that comes "
+            "from the same place: otherwise somebody else's file could send it elsewhere. Set both there, or leave "
+            f"{URL} out for Dallas."
         )
-    return Connection(Credentials(url=url, api_key=_key(), verify=_roots()), project_id, "watsonx.ai", url)
 
 
-def _from_hosted_notebook() -> Connection:
+def _from_hosted_notebook(settings: Settings) -> Connection:
     """Use what a watsonx.ai notebook is given. The SDK itself reads the token from the environment."""
     from ibm_watsonx_ai import APIClient, Credentials
 
@@ -159,30 +173,30 @@ def _from_hosted_notebook() -> Connection:
             "This notebook runs on watsonx.ai, but got no access token. Set WATSONX_APIKEY to an IBM Cloud API key, or "
             "stop and restart the notebook's runtime."
         )
-    project_id = os.environ.get("WATSONX_PROJECT_ID") or os.environ.get("PROJECT_ID")
+    _require_one_source("The token of this notebook", ENVIRONMENT, settings.url)
+    project_id = settings.project_id.value or os.environ.get("PROJECT_ID")
     if not project_id:
         raise ConnectionSetupError("This notebook belongs to no project. Set WATSONX_PROJECT_ID to your project's id.")
     # A hosted notebook knows the address of the data platform; models are served from another one, region by region.
     platform = (os.environ.get("RUNTIME_ENV_APSX_URL") or "").rstrip("/")
     regions = {there: url for url, there in APIClient.PLATFORM_URLS_MAP.items() if "private." not in url}
-    url = os.environ.get("WATSONX_URL") or regions.get(platform) or (platform if platform in regions.values() else "")
+    url = settings.url.value or regions.get(platform) or (platform if platform in regions.values() else "")
     if platform and not url:
         raise ConnectionSetupError(
             f"This notebook runs on {platform}, whose region this package does not know. Set WATSONX_URL to the "
             "address of watsonx.ai in your region, one of: " + ", ".join(_regions())
         )
     url = (url or DEFAULT_URL).rstrip("/")
+    _require_region(url)
     return Connection(Credentials(url=url, verify=_roots()), project_id, "hosted notebook", url)
 
 
 def _local(model: str | None, state: str | Path | None) -> Connection:
     """Use the local runtime that is up, or start one."""
-    if importlib.util.find_spec("psutil") is None:
-        require_packages()  # without it a running runtime cannot be told from one that is gone
-    from .runtime.endpoint import running_endpoint
-
+    if not _can_find_runtimes():
+        require_packages()
     folder = _state_folder(state)
-    endpoint = running_endpoint(folder)
+    endpoint = _own_runtime(folder)
     if endpoint is None:
         endpoint = start(model or os.environ.get("LOCAL_WATSONX_MODEL") or DEFAULT_MODEL, folder)
     return to_runtime(endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models)
@@ -235,7 +249,9 @@ def _refusal(connection: Connection, problem: "WMLClientError") -> str:
     from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError
 
     url, project_id, status = connection.url, connection.project_id, status_code(problem)
-    said = f"The service says: {str(problem.reason or problem)[:300]}"
+    secrets = connection.credentials.api_key, connection.credentials.token
+    # Concealed before it is cut, which would otherwise leave a part of the key.
+    said = f"The service says: {_conceal(str(problem.reason or problem), *secrets)[:300]}"
     if is_rate_limit(problem):
         return f"{url} takes only so many requests in a while (status 429). Wait a minute and try again. {said}"
     if status is not None and status >= 500:
@@ -245,8 +261,8 @@ def _refusal(connection: Connection, problem: "WMLClientError") -> str:
     if connection.place == "local runtime" and (wrong_key or wrong_project):
         return (
             f"The runtime on this computer does not know this key, or not the project {project_id!r}. Unset "
-            "WATSONX_APIKEY, and connect() finds the runtime by itself; or set all four variables anew with: "
-            f'eval "$(python -m prompt_tuning_helpers.runtime env)". {said}'
+            "WATSONX_APIKEY, and connect() finds the runtime by itself; or set all variables anew with: "
+            f"{SET_UP}. {said}"
         )
     if connection.place == "hosted notebook" and status == 401:
         return (
@@ -275,11 +291,21 @@ def _regions() -> list[str]:
     return [url for url in APIClient.PLATFORM_URLS_MAP if not any(mark in url for mark in internal)]
 
 
-def _is_region(url: str) -> bool:
-    """Tell whether the SDK takes an address for watsonx.ai on IBM Cloud; for any other it expects other software."""
+def _require_region(url: str) -> None:
+    """Make sure that the SDK takes an address for watsonx.ai on IBM Cloud, in exactly this spelling.
+
+    Raises:
+        ConnectionSetupError: if it does not; it would expect other software there, of whoever it belongs to.
+    """
     from ibm_watsonx_ai import APIClient
 
-    return url in APIClient.PLATFORM_URLS_MAP
+    if not url.startswith("https://"):
+        raise ConnectionSetupError(f"{URL} is {url!r}, but must start with https://. For Dallas it is {DEFAULT_URL}.")
+    if url not in APIClient.PLATFORM_URLS_MAP:
+        raise ConnectionSetupError(
+            f"{URL} is {url!r}, which is not a region of watsonx.ai. Set it to the region of your project, one of: "
+            + ", ".join(_regions())
+        )
 
 
 def _roots() -> str | bool:
@@ -289,7 +315,10 @@ def _roots() -> str | bool:
 
 
 def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    try:
+        return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False  # not an address at all
 
 
 def _state_folder(state: str | Path | None) -> Path:
@@ -300,11 +329,42 @@ def _state_folder(state: str | Path | None) -> Path:
     return Path(chosen).expanduser().resolve() if chosen else default_state()
 
 
-def _running_at(url: str, state: str | Path | None) -> "Endpoint | None":
-    """Find the runtime at an address, if it is the one that is up on the state folder."""
-    if importlib.util.find_spec("psutil") is None:
-        return None
+def _can_find_runtimes() -> bool:
+    """Tell whether the package is there without which a running runtime cannot be told from one that is gone."""
+    return importlib.util.find_spec("psutil") is not None
+
+
+def _own_runtime(folder: Path) -> "Endpoint | None":
+    """Find the runtime that is up on a state folder.
+
+    Raises:
+        ConnectionSetupError: if other users control the folder, so that the runtime may be theirs.
+    """
     from .runtime.endpoint import running_endpoint
 
-    endpoint = running_endpoint(_state_folder(state))
-    return endpoint if endpoint is not None and endpoint.url.rstrip("/") == url else None
+    try:
+        return running_endpoint(folder)
+    except PermissionError as problem:
+        raise ConnectionSetupError(str(problem)) from None
+
+
+def _own_runtime_at(url: str, folder: Path) -> "Endpoint":
+    """Find the runtime at an address on this computer, where anybody's program may listen.
+
+    Raises:
+        ConnectionSetupError: if it is not the one that is up on the state folder.
+    """
+    if not _can_find_runtimes():
+        raise ConnectionSetupError(
+            f"{URL} points to a runtime on this computer ({url}). Whether it is your own cannot be told without the "
+            'package psutil. Install it with\n    pip install "prompt-tuning-helpers[local]"\nand restart the kernel.'
+        )
+    running = _own_runtime(folder)
+    if running is None or running.url != url:
+        there = f"runs at {running.url}" if running else "is not up"
+        raise ConnectionSetupError(
+            f"{URL} points to this computer ({url}), but the runtime that keeps its state in {folder} {there}. "
+            "Your key goes nowhere else on this computer. Unset WATSONX_APIKEY, and connect() finds your runtime by "
+            f"itself or starts it; or set all variables, LOCAL_WATSONX_STATE among them, anew with: {SET_UP}"
+        )
+    return running

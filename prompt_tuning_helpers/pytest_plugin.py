@@ -4,7 +4,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,17 @@ REQUEST_SECONDS = 60.0  # removing a project ends its training first
 STOP_SECONDS = 30.0
 
 
+@dataclass(frozen=True, repr=False)
 class Watsonx(Connection):
     """A project on a local runtime of the test session's own; like every connection, it has what the SDK needs.
 
     Its base model is a tiny one of random weights, which answers at once and has learnt nothing: ``models[0]``.
+
+    Args:
+        state: folder of the runtime.
     """
+
+    state: Path = Path()
 
     def reset(self) -> None:
         """Remove all that the project holds; its id stays as it is."""
@@ -60,7 +67,7 @@ def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
             connection = to_runtime(
                 endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models
             )
-            yield Watsonx(**vars(connection))
+            yield Watsonx(**vars(connection), state=folder)
         finally:
             stop_recorded(folder, STOP_SECONDS)
 
@@ -69,8 +76,9 @@ def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
 def watsonx(watsonx_session: Watsonx) -> Iterator[Watsonx]:
     """A stand-in for watsonx.ai with a new project, which is removed after the test with all it holds.
 
-    Meanwhile the environment leads there, too: what reads ``WATSONX_URL``, ``WATSONX_APIKEY`` and
-    ``WATSONX_PROJECT_ID``, ``connect()`` for instance, cannot reach the real service by mistake.
+    Meanwhile the environment leads there, too: what reads ``WATSONX_URL``, ``WATSONX_APIKEY``,
+    ``WATSONX_PROJECT_ID`` and ``LOCAL_WATSONX_STATE``, ``connect()`` for instance, cannot reach the real service by
+    mistake.
     """
     # The SDK itself passes the file of certificates on in that way. pytest takes the filter back after the test.
     warnings.filterwarnings("ignore", ".verify=<str>. is deprecated", DeprecationWarning)
@@ -82,6 +90,7 @@ def watsonx(watsonx_session: Watsonx) -> Iterator[Watsonx]:
         environment.setenv("WATSONX_URL", watsonx.url)
         environment.setenv("WATSONX_APIKEY", str(watsonx.credentials.api_key))
         environment.setenv("WATSONX_PROJECT_ID", watsonx.project_id)
+        environment.setenv("LOCAL_WATSONX_STATE", str(watsonx.state))
         yield watsonx
     with _requests_to(watsonx) as requests:
         answer = requests.delete(f"/transactional{path}")

@@ -82,6 +82,7 @@ def test_in_jupyterlab_with_an_account(hosted_python: Path, live_runtime: Endpoi
     """The key and the project may stand in a file called .env; PyTorch is not needed here either."""
     settings = {"APIKEY": live_runtime.api_key, "PROJECT_ID": live_runtime.project_id, "URL": REGION}
     (tmp_path / ".env").write_text("".join(f"WATSONX_{name}={value}\n" for name, value in settings.items()))
+    (tmp_path / ".env").chmod(0o600)
     printed = run_first_cells(hosted_python, live_runtime, tmp_path, {})
     assert printed[0] == f"Running on watsonx.ai at {REGION}."
     assert printed[-2] == "Base model: local/tiny-random-llama"

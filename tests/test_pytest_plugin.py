@@ -59,7 +59,9 @@ def test_the_example_of_the_readme(project: Path) -> None:
 
 
 def test_one_runtime_and_a_clean_project_for_each_test(project: Path) -> None:
-    """Also with a key of the user's own, which must not be used."""
+    """Also with a key of the user's own, which must not be used, and a file with settings that would be refused."""
+    (project / ".env").write_text("WATSONX_APIKEY=of-the-file\nWATSONX_URL=https://evil.example\n")
+    (project / ".env").chmod(0o666)
     (project / "pytest.ini").unlink()
     (project / "pyproject.toml").write_text(code_in_readme("toml", "watsonx_models"))
     tests = """
@@ -130,6 +132,7 @@ def test_one_runtime_and_a_clean_project_for_each_test(project: Path) -> None:
         def test_the_environment_is_restored(watsonx_session):
             assert os.environ["WATSONX_APIKEY"] == "the-user's-own"
             assert "WATSONX_URL" not in os.environ
+            assert "LOCAL_WATSONX_STATE" not in os.environ
 
 
         def test_models(watsonx):

@@ -95,6 +95,7 @@ def test_the_lesson_on_an_account_leaves_nothing_behind(live_runtime: Endpoint, 
         "WATSONX_APIKEY": live_runtime.api_key,
         "WATSONX_PROJECT_ID": other_project.default_project_id,
         "SSL_CERT_FILE": live_runtime.ca_bundle,
+        "LOCAL_WATSONX_STATE": str(Path(live_runtime.ca_bundle).parents[1]),
     }
     command = [sys.executable, "-m", "pytest", "-m", "watsonx", "-p", "no:cacheprovider"]
     command.append("tests/conformance/test_lesson.py")
