@@ -5,15 +5,50 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+
+from tools import execute
 
 ROOT = Path(__file__).parents[1]
 
 
+def test_the_kernel_finds_the_settings_beside_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in JupyterLab, where the notebook's folder is the working folder; the kernel's is ``build/`` here."""
+    monkeypatch.setattr(execute, "BUILD", tmp_path / "build")
+    monkeypatch.setenv("JPY_SESSION_NAME", "")
+    (tmp_path / ".env").write_text("WATSONX_URL=beside")
+    show = "from prompt_tuning_helpers._settings import read_settings\nprint(read_settings().url.value)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(show)])  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, tmp_path / "a.ipynb")  # type: ignore[no-untyped-call]
+    for name in ("WATSONX_APIKEY", "WATSONX_URL", "WATSONX_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    executed = execute.execute(tmp_path / "a.ipynb")
+    (cell,) = nbformat.read(executed, as_version=4).cells  # type: ignore[no-untyped-call]
+    assert cell.outputs[0].text == "beside\n"
+
+
+def test_a_link_to_settings_follows_them_and_replaces_no_file(tmp_path: Path) -> None:
+    link, settings = tmp_path / "link", tmp_path / "settings"
+    execute.link_settings(link, settings)
+    assert not link.is_symlink()
+    settings.touch()
+    execute.link_settings(link, settings)
+    assert link.samefile(settings)
+    settings.unlink()
+    execute.link_settings(link, settings)
+    assert not link.is_symlink()
+    link.write_text("a file of the user's")
+    settings.touch()
+    execute.link_settings(link, settings)
+    assert link.read_text() == "a file of the user's"
+
+
 @pytest.mark.timeout(1200)
 def test_the_tuned_model_beats_the_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WATSONX_APIKEY", "WATSONX_URL", "LOCAL_WATSONX_MODEL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("WATSONX_APIKEY", "WATSONX_URL"):
+        monkeypatch.setenv(name, "")  # also if a file beside the notebook names an account
+    monkeypatch.delenv("LOCAL_WATSONX_MODEL", raising=False)
     monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "state"))
     run = subprocess.run([sys.executable, str(ROOT / "tools" / "execute.py")], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]

@@ -38,6 +38,7 @@ def execute(path: Path) -> Path:
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
     shutil.copytree(RESULTS, BUILD / RESULTS.name, dirs_exist_ok=True)
+    link_settings(BUILD / ".env", path.parent / ".env")
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     target = BUILD / path.name
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -65,6 +66,19 @@ def execute(path: Path) -> Path:
                 cell.metadata.pop("execution", None)  # times, which differ from run to run
             nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
     return target
+
+
+def link_settings(link: Path, settings: Path) -> None:
+    """Let the kernel find the settings beside the notebook, as in JupyterLab.
+
+    Args:
+        link: where the kernel looks; a file that is not a link stays.
+        settings: the file, which need not be there.
+    """
+    if link.is_symlink():
+        link.unlink()
+    if settings.is_file() and not link.exists():
+        link.symlink_to(settings.resolve())
 
 
 def store(executed: Path, path: Path) -> None:
