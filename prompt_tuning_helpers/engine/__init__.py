@@ -5,7 +5,7 @@ transformers are imported when a model is first used.
 """
 
 from .engine import Engine, GenerationRequest, ModelCard, tune_command
-from .errors import EngineError, TrainingDataError
+from .errors import EngineError, TrainingDataError, UnusableModel
 from .settings import Generation, GenerationParameters, TuningSettings
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "ModelCard",
     "TrainingDataError",
     "TuningSettings",
+    "UnusableModel",
     "tune_command",
 ]

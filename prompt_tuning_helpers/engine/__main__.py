@@ -14,11 +14,12 @@ app = typer.Typer(
 def fetch(source: Annotated[str, typer.Argument(help="smollm2, tiny, a hub id or a folder")] = "smollm2") -> None:
     """Make sure that a base model is on this machine."""
     from .errors import EngineError
-    from .models import default_model_id
+    from .models import check, default_model_id
     from .models import fetch as fetch_model
 
     try:
         fetch_model(source)
+        check(source)
     except EngineError as error:
         raise SystemExit(error.message) from None
     print(f"Base model ready: {default_model_id(source)}")
@@ -42,6 +43,8 @@ def tune(
             raise EngineError(f"{folder} holds no job. Name the training file of a new one with --data.")
     except EngineError as error:
         raise SystemExit(error.message) from None
+    except OSError as error:
+        raise SystemExit(f"The job cannot be written to {folder}: {error}. Name another folder.") from None
     raise SystemExit(run_job(folder, show=data is not None))
 
 
@@ -49,7 +52,8 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     """Write the job of a new folder.
 
     Raises:
-        EngineError: for an unknown setting, a missing file, or a folder that holds another job.
+        EngineError: for an unknown or impossible setting, a missing file, or a folder that holds another job.
+        OSError: when the folder cannot be written.
     """
     from dataclasses import asdict
 
@@ -57,7 +61,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     from .errors import EngineError
     from .job import Job
     from .models import default_model_id
-    from .settings import TuningSettings
+    from .settings import TuningSettings, check_settings
 
     values = asdict(default_settings(model))
     for setting in settings:
@@ -69,6 +73,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
             values[name] = kind(value)
         except ValueError:
             raise EngineError(f"{name} is {value!r}, which is no {kind.__name__}.") from None
+    check_settings(TuningSettings(**values))
     if not data.is_file():
         raise EngineError(f"There is no training file {data}.")
     job = Job(model, default_model_id(model), data.resolve(), TuningSettings(**values))

@@ -1,5 +1,6 @@
 """The engine's three verbs: list the base models, tune, generate."""
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import models, rows
+from .chat import render
 from .defaults import default_settings
 from .errors import EngineError
 from .settings import Generation, GenerationParameters, TuningSettings, check_settings
 
 if TYPE_CHECKING:
     from .generate import Generator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,20 @@ class Engine:
         """The models that can be tuned and asked.
 
         Raises:
-            EngineError: when a model cannot be had.
+            EngineError: when a model cannot be had, or its folder is damaged.
         """
         return [self._card(model_id, source) for model_id, source in self._sources.items()]
 
     def warm_up(self) -> None:
         """Load every model, so that the first request need not wait for it.
 
-        Raises:
-            EngineError: when a model cannot be had or computed.
+        One that cannot be loaded is logged, and told to whoever asks.
         """
         for source in sorted(set(self._sources.values())):
-            models.load(source)
+            try:
+                models.load(source)
+            except EngineError as error:
+                logger.warning("%s", error.message)
 
     def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
         """Read a training file as a run with these settings would.
@@ -142,19 +148,9 @@ class Engine:
         """A conversation as a prompt, through the model's chat template.
 
         Raises:
-            EngineError: for a model without a chat template or messages that the template refuses.
+            EngineError: for a model without a chat template, messages that it refuses, or one that does not end.
         """
-        tokenizer = models.load_tokenizer(self._source(model_id))
-        if not tokenizer.chat_template:
-            raise EngineError(
-                f"{model_id} has no chat template. Use text generation with a plain prompt.",
-                "model_no_support_for_function",
-            )
-        try:
-            prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # templates are programs of the model's maker and raise what they like
-            raise EngineError(f"The chat template of {model_id} refuses these messages: {error}") from error
-        return prompt
+        return render(model_id, models.load_tokenizer(self._source(model_id)), messages)
 
     def close(self) -> None:
         """Stop the engine's threads; waiting requests fail."""
@@ -200,6 +196,7 @@ def _facts(source: str) -> dict[str, Any]:
             "parameters": None,
             "max_sequence_length": 2048,
         }
+    models.check(source)
     config = models.load_config(source)
     name = models.default_model_id(source)
     return {

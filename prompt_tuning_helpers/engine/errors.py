@@ -15,8 +15,22 @@ class EngineError(ValueError):
         self.code = code
 
 
+class UnusableModel(EngineError):
+    """A base model or a soft prompt whose files are damaged or do not fit together: no request can be met with it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="model_not_usable")
+
+
 class TrainingDataError(EngineError):
     """Training data that cannot be tuned on; the message names the row."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="invalid_training_data")
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, in one line."""
+    text = " ".join(" ".join(str(error).strip().splitlines()[:2]).split())[:300]
+    # The text of a KeyError, say, is the key alone.
+    return text if " " in text else f"{type(error).__name__} {text}".strip()

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from .causal_model import Past
-from .errors import EngineError
+from .errors import EngineError, UnusableModel
 from .models import LoadedModel
 from .rows import encode_inputs, wrap
 from .sampling import TokenChooser
 from .settings import Generation, GenerationParameters
-from .soft_prompt import load
+from .soft_prompt import load, unusable
 
 MAX_BATCH = 8  # as many requests as the SDK sends at once
 MAX_PREFIXES = 32  # deployments whose computed soft prompt is kept
@@ -143,6 +143,7 @@ class Generator:
         tokens = encode_inputs([prompt], loaded.tokenizer)[0]
         if request.parameters.truncate_input_tokens:
             tokens = tokens[-request.parameters.truncate_input_tokens :]
+        loaded.check_tokens(tokens)
         # A model that saw no token at all has nothing to go on from; its start or end token stands for "nothing".
         if not tokens:
             start = loaded.tokenizer.bos_token_id
@@ -179,8 +180,13 @@ class Generator:
                     f"one has {embedding.shape[1]}. Serve the base model that it was tuned on.",
                     "model_not_supported",
                 )
+            length = soft_prompt.embeddings.shape[0]
+            if length >= loaded.max_length:
+                raise unusable(folder, f"it has {length} tokens, and the model attends to {loaded.max_length} in all")
             past = loaded.model.new_past()
-            loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
+            scores = loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
+            if not scores.max().isfinite():
+                raise _no_numbers(folder)
             self._prefixes[folder] = past, soft_prompt.verbalizer
             if len(self._prefixes) > MAX_PREFIXES:
                 self._prefixes.popitem(last=False)
@@ -234,6 +240,8 @@ class Generator:
 
     def _advance(self, loaded: LoadedModel, answer: _Answer, scores: torch.Tensor) -> str | None:
         """Give one answer its next token; why it is complete, or ``None`` if it is not."""
+        if not scores.max().isfinite():
+            raise _no_numbers(answer.request.soft_prompt)
         token = answer.chooser.choose(scores)
         answer.generated.append(token)
         answer.waiting = [token]
@@ -283,6 +291,15 @@ def _send(answer: _Answer, final: bool) -> None:
     if answer.request.on_text and len(ready) > answer.sent:
         answer.request.on_text(ready[answer.sent :])
         answer.sent = len(ready)
+
+
+def _no_numbers(soft_prompt: Path | None) -> UnusableModel:
+    if soft_prompt:
+        return unusable(soft_prompt, "with it, the model computes scores that are no numbers")
+    return UnusableModel(
+        "The base model computes scores that are no numbers for this prompt: its weights are damaged. Save or copy the "
+        "model to its folder again, then start the runtime again."
+    )
 
 
 def _finish(answer: _Answer, reason: str) -> None:

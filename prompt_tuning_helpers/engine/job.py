@@ -9,19 +9,25 @@ import json
 import logging
 import os
 import signal
-import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import MISSING, asdict, dataclass, fields
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from . import models, rows, soft_prompt
-from .errors import EngineError
+from .errors import EngineError, reason_of
 from .memory import keep_freed_memory
+from .metrics import Metrics
 from .settings import TuningSettings, check_settings
+
+if TYPE_CHECKING:
+    from .models import LoadedModel
+
+logger = logging.getLogger(__name__)
 
 # Exit codes. The last is also Python's own for output, here the job's log, that cannot be written out.
 DONE, FAILED, STOPPED, CANNOT_WRITE = 0, 1, 3, 120
@@ -46,9 +52,25 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path) -> "Job":
-        """Read ``job.json``."""
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        settings = TuningSettings(**content["settings"])
+        """Read ``job.json``.
+
+        Raises:
+            EngineError: when it is missing, damaged, or of a newer version.
+        """
+        path = folder / "job.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise _unreadable(path, reason_of(error)) from error
+        _check_fields(path, content, "field", {field.name for field in fields(cls)})
+        values = content["settings"]
+        required = {field.name for field in fields(TuningSettings) if field.default is MISSING}
+        _check_fields(path, values, "setting", required, {field.name for field in fields(TuningSettings)})
+        for name in ("model", "model_id", "data"):
+            if not isinstance(content[name], str):
+                raise _unreadable(path, f"{name} is not a text")
+        settings = TuningSettings(**values)
+        check_settings(settings)
         return cls(content["model"], content["model_id"], Path(content["data"]), settings)
 
     def write(self, folder: Path) -> None:
@@ -56,6 +78,25 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         content = asdict(self) | {"data": str(self.data)}
         _write_json(folder / "job.json", content)
+
+
+def _unreadable(path: Path, reason: str) -> EngineError:
+    return EngineError(
+        f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.", "job_damaged"
+    )
+
+
+def _check_fields(path: Path, values: Any, kind: str, required: set[str], known: set[str] | None = None) -> None:
+    if not isinstance(values, dict):
+        raise _unreadable(path, f"it has no {kind}s")
+    if unknown := sorted(values.keys() - (known or required)):
+        raise EngineError(
+            f"{path} was written by a newer version: unknown {kind} {unknown[0]!r}. Update prompt-tuning-helpers, or "
+            "start a new job in another folder.",
+            "job_of_newer_version",
+        )
+    if missing := sorted(required - values.keys()):
+        raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")
 
 
 def run_job(folder: Path, show: bool = False) -> int:
@@ -72,10 +113,6 @@ def run_job(folder: Path, show: bool = False) -> int:
         The process's exit code: 0 when the soft prompt is there, 1 when the job failed, 3 when it was stopped, 120
         when it failed and could not even write down why.
     """
-    from safetensors import SafetensorError
-
-    from .tune import TuningStopped
-
     stopping = False
 
     def stop(*_: object) -> None:
@@ -84,47 +121,42 @@ def run_job(folder: Path, show: bool = False) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     keep_freed_memory()
+    try:
+        return _run(folder, lambda: stopping, show)
+    except Exception as error:  # whatever it is, whoever waits for this job must learn of it
+        return _fail(folder, *_describe(error))
+
+
+def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
+    from .tune import TuningStopped
+
     rank = _join_group()
     with FileLock(folder / f".lock-{rank}"):
         if (folder / "soft_prompt").is_dir():
             return DONE
         (folder / "failure.json").unlink(missing_ok=True)
         try:
-            _tune(folder, Job.read(folder), rank, lambda: stopping, show)
+            _tune(folder, Job.read(folder), rank, should_stop, show)
         except TuningStopped:
             return STOPPED
-        except EngineError as error:
-            return _fail(folder, error.code, error.message)
-        except FloatingPointError as error:
-            advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
-            return _fail(folder, "training_diverged", f"Tuning diverged: {error}. {advice}")
-        except (MemoryError, OSError, RuntimeError, SafetensorError) as error:
-            logging.getLogger(__name__).exception("The job failed")
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            return _fail(folder, "training_failed", f"Tuning stopped: {reason}. {_advice(error)}")
     return DONE
 
 
-def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> None:
+def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], show: bool) -> None:
     import torch.distributed as dist
 
-    from .tune import Progress, tune
-    from .updater import checkpointed_updates
+    from .tune import Progress, tune, updates_per_epoch
 
-    check_settings(job.settings)
     examples = rows.read_rows(job.data)
     loaded = models.load(job.model)
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
-    longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
-    if longest + job.settings.num_virtual_tokens > loaded.max_length:
-        raise EngineError(
-            f"The longest row has {longest} tokens and the soft prompt {job.settings.num_virtual_tokens}, but the "
-            f"model attends to at most {loaded.max_length}. Lower max_input_tokens or num_virtual_tokens."
-        )
+    _check_tokens(loaded, data, job.settings)
     prompt = soft_prompt.initialise(loaded.model, models.fetch(job.model), job.settings)
     checkpoint = folder / "checkpoint.safetensors"
-    metrics = _Metrics(folder / "metrics.jsonl", checkpointed_updates(checkpoint)) if rank == 0 else None
+    updates = job.settings.num_epochs * updates_per_epoch(len(data.rows), job.settings)
+    done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)
+    metrics = Metrics(folder / "metrics.jsonl", done) if rank == 0 else None
 
     def report(progress: Progress) -> None:
         if metrics:
@@ -141,44 +173,49 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Any, show: bool) -> No
         dist.destroy_process_group()
 
 
-class _Metrics:
-    """The loss after each update, a line of JSON each; an epoch has two lines at least, which its duration needs."""
-
-    def __init__(self, path: Path, done: int) -> None:
-        self._path = path
-        kept = path.with_suffix(".new")
-        kept.write_text("".join(line + "\n" for line in _lines_up_to(path, done)), encoding="utf-8")
-        kept.replace(path)
-        self._started = _now()
-
-    def append(self, progress: Any) -> None:
-        record = {
-            "timestamp": _now(),
-            "iteration": progress.update,
-            "epoch": progress.epoch,
-            "loss": progress.loss,
-            "progress": progress.update / progress.updates,
-        }
-        records = [record]
-        if progress.updates_per_epoch == 1:
-            records.insert(0, record | {"timestamp": self._started})
-        self._started = record["timestamp"]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(r) + "\n" for r in records))
+def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: TuningSettings) -> None:
+    """Refuse what the model cannot read: too many tokens, or some that it has no embedding for."""
+    longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
+    if longest + settings.num_virtual_tokens > loaded.max_length:
+        raise EngineError(
+            f"The longest row has {longest} tokens and the soft prompt {settings.num_virtual_tokens}, but the "
+            f"model attends to at most {loaded.max_length}. Lower max_input_tokens or num_virtual_tokens."
+        )
+    loaded.check_tokens(data.shared)
+    for inputs, outputs in data.rows:
+        loaded.check_tokens(inputs)
+        loaded.check_tokens(outputs)
+    if settings.init_method == "text":
+        tokens = rows.encode_inputs([str(settings.init_text)], loaded.tokenizer)[0]
+        if not tokens:
+            raise EngineError("init_text has no token that this model knows. Give another, or init_method 'random'.")
+        loaded.check_tokens(tokens)
 
 
-def _lines_up_to(path: Path, update: int) -> list[str]:
-    """The metrics of the first updates, for a run that goes on from there."""
-    lines: list[str] = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["iteration"] > update:
-                    break
-            except ValueError:
-                break  # the process was killed while writing this line
-            lines.append(line)
-    return lines
+def _usable_updates(checkpoint: Path, shape: tuple[int, ...], updates: int, rank: int) -> int:
+    """How many updates a checkpoint has behind it; one that cannot be used is set aside, and the run starts anew."""
+    import torch.distributed as dist
+
+    from .updater import UnusableCheckpoint, read_checkpoint
+
+    try:
+        read = read_checkpoint(checkpoint, shape, updates)
+        done, problem = read.update if read else 0, None
+    except UnusableCheckpoint as error:
+        done, problem = 0, error
+    if dist.is_initialized():
+        dist.barrier()  # all have read it
+    if problem and rank == 0:
+        aside = next(path for path in _names_aside(checkpoint) if not path.exists())
+        checkpoint.rename(aside)
+        logger.warning("The checkpoint cannot be used: %s. It is now %s; tuning starts anew.", problem, aside.name)
+    if problem and dist.is_initialized():
+        dist.barrier()  # it is out of the way
+    return done
+
+
+def _names_aside(path: Path) -> Iterator[Path]:
+    return (path.with_name(f"{path.stem}.damaged-{number}{path.suffix}") for number in count(1))
 
 
 def _join_group() -> int:
@@ -194,17 +231,31 @@ def _join_group() -> int:
     return dist.get_rank()
 
 
+def _describe(error: Exception) -> tuple[str, str]:
+    """A code and a message for what ended a job."""
+    if isinstance(error, EngineError):
+        return error.code, error.message
+    if isinstance(error, FloatingPointError):
+        advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
+        return "training_diverged", f"Tuning diverged: {error}. {advice}"
+    if not isinstance(error, OSError):  # which says itself what it is about
+        logger.error("The job failed", exc_info=error)
+    return "training_failed", f"Tuning stopped: {reason_of(error).rstrip('.')}. {_advice(error)}"
+
+
 def _advice(error: Exception) -> str:
     """What to do about an error that the machine, not the data, is to blame for."""
     if any(text in str(error) for text in DISK_FULL):
         return "The disk is full: make room, then start it again."
     if isinstance(error, MemoryError) or "memory" in str(error):
         return "Choose a smaller batch_size or max_input_tokens, or free memory."
+    if isinstance(error, OSError):
+        return "Put that right, then start it again."
     return "The log of the job says more."
 
 
 def _fail(folder: Path, code: str, message: str) -> int:
-    with suppress(OSError):
+    with suppress(OSError, UnicodeError):
         print(message, flush=True)
     try:
         _write_json(folder / "failure.json", {"code": code, "message": message})
@@ -215,10 +266,6 @@ def _fail(folder: Path, code: str, message: str) -> int:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_suffix(f".new-{os.getpid()}")  # of several processes, each has its own
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")  # ASCII: a path need not be valid Unicode
     soft_prompt.sync(temporary)
     temporary.replace(path)
-
-
-def _now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -4,6 +4,7 @@ Importing this module is cheap; torch and transformers are imported when a model
 """
 
 import hashlib
+import logging
 import os
 import re
 import subprocess
@@ -11,19 +12,21 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from platformdirs import user_cache_path
 
-from .errors import EngineError
+from .errors import EngineError, UnusableModel, reason_of
 
 if TYPE_CHECKING:
     from .causal_model import CausalModel
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SOURCE = "smollm2"
 TINY_SOURCE = "tiny"
@@ -49,6 +52,9 @@ _SMOLLM2 = _Package(
 )
 
 _LOADING = threading.Lock()
+_UNUSABLE: dict[str, str] = {}  # why each source that failed cannot be loaded, so that nobody waits for it again
+
+T = TypeVar("T")
 
 _KNOWN_IDS = {DEFAULT_SOURCE: "HuggingFaceTB/SmolLM2-135M-Instruct", TINY_SOURCE: "local/tiny-random-llama"}
 
@@ -71,6 +77,18 @@ class LoadedModel:
     end_tokens: frozenset[int]
     parameters: int
 
+    def check_tokens(self, tokens: Iterable[int]) -> None:
+        """Refuse tokens that the model has no embedding for, those of images for instance.
+
+        Raises:
+            EngineError: naming the first of them.
+        """
+        vocabulary = self.model.embedding.shape[0]
+        unknown = next((token for token in tokens if token >= vocabulary), None)
+        if unknown is not None:
+            text = self.tokenizer.convert_ids_to_tokens(unknown)
+            raise EngineError(f"The text has the token {text!r}, which this model cannot read. Leave it out.")
+
     def choose_threads(self) -> None:
         """Let the calling thread compute a small model alone.
 
@@ -87,8 +105,8 @@ def default_model_id(source: str) -> str:
     """The id under which a source is served: a hub id stays as it is, a folder gives its name."""
     if source in _KNOWN_IDS:
         return _KNOWN_IDS[source]
-    folder = Path(source).expanduser()
-    return f"local/{folder.resolve().name}" if folder.is_dir() else source
+    folder = _folder(source)
+    return f"local/{folder.name or 'model'}" if folder else source
 
 
 def cache_folder() -> Path:
@@ -110,21 +128,19 @@ def fetch(source: str) -> str:
     Raises:
         EngineError: when it cannot be had, with the reason and the remedy.
     """
-    makers: dict[str, Callable[[Path], None]] = {DEFAULT_SOURCE: _make_smollm2, TINY_SOURCE: _make_tiny}
-    if source in makers:
-        folder = cache_folder() / "models" / f"{source}-{_CACHE_VERSION}"
-        if not folder.is_dir():
-            _make_once(folder, makers[source])
-        return str(folder)
-    path = Path(source).expanduser()
-    if path.is_dir():
+    if source in _KNOWN_IDS:
+        if not _cached(source).is_dir():
+            _make_once(source)
+        return str(_cached(source))
+    path = _folder(source)
+    if path:
         if not (path / "config.json").is_file():
             raise EngineError(
                 f"The folder {source} holds no config.json. Name a folder that a transformers model was saved to.",
                 code="model_not_supported",
             )
-        return str(path.resolve())
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        return str(path)
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise EngineError(
             f"There is no model {source!r}. Use 'smollm2', 'tiny', a hub id such as "
             "'ibm-granite/granite-4.0-350m', or the folder of a saved model.",
@@ -139,43 +155,90 @@ def load(source: str) -> LoadedModel:
     A GPU is used where there is one, in bfloat16; on CPUs the model runs in float32.
 
     Raises:
+        UnusableModel: when its files are damaged; this is remembered, since a second try would take as long.
         EngineError: when the model cannot be had or is of a kind that the engine cannot compute.
     """
     # transformers loads models one at a time only: two threads that did would find each other's empty tensors.
     with _LOADING:
-        return _load(source)
+        if source in _UNUSABLE:
+            raise UnusableModel(_UNUSABLE[source])
+        try:
+            return _load(source)
+        except UnusableModel as error:
+            _UNUSABLE[source] = error.message
+            raise
+
+
+def check(source: str) -> None:
+    """Make sure that a folder's model, or the copy of one in the cache, is whole, without loading its weights.
+
+    Raises:
+        EngineError: saying what is wrong with it, where, and what to do.
+    """
+    if source in _KNOWN_IDS or _folder(source):
+        with _LOADING:
+            _mending(source, lambda: _check(source))
 
 
 @cache
 def _load(source: str) -> LoadedModel:
+    return _mending(source, lambda: _read(source))
+
+
+def _check(source: str) -> None:
+    from .general import GeneralForward
+    from .llama import LlamaForward
+    from .weights import check_tokenizer, check_weights
+
+    where, tokenizer = fetch(source), load_tokenizer(source)
+    with _refusal(source):
+        network = check_weights(where)
+        if max_length_of(network.config) < 2:
+            raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
+        check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
+        if not LlamaForward.supports(network.config):
+            GeneralForward(network)
+
+
+def _read(source: str) -> LoadedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
     from .general import GeneralForward
     from .llama import LlamaForward
 
-    quiet_libraries()
-    where = fetch(source)
+    _check(source)
     on_gpu = torch.cuda.is_available()
     tokenizer = load_tokenizer(source)
     with _refusal(source):
         network = AutoModelForCausalLM.from_pretrained(
-            where,
+            fetch(source),
             dtype=torch.bfloat16 if on_gpu else torch.float32,
             trust_remote_code=False,
             use_safetensors=True,  # a pickle could run code
         )
-    network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
-    forward = LlamaForward if LlamaForward.supports(network.config) else GeneralForward
-    ends = (
-        network.generation_config.eos_token_id,
-        getattr(network.config, "eos_token_id", None),
-        tokenizer.eos_token_id,
-    )
-    end_tokens = {token for end in ends for token in (end if isinstance(end, list) else [end]) if token is not None}
-    return LoadedModel(
-        forward(network), tokenizer, max_length_of(network.config), frozenset(end_tokens), network.num_parameters()
-    )
+        network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
+        model = LlamaForward(network) if LlamaForward.supports(network.config) else GeneralForward(network)
+        _try_out(model)
+        ends = (
+            network.generation_config.eos_token_id,
+            getattr(network.config, "eos_token_id", None),
+            tokenizer.eos_token_id,
+        )
+        end_tokens = {token for end in ends for token in (end if isinstance(end, list) else [end]) if token is not None}
+        # One beyond the vocabulary never comes up.
+        end_tokens = {token for token in end_tokens if 0 <= token < model.embedding.shape[0]}
+    return LoadedModel(model, tokenizer, max_length_of(network.config), frozenset(end_tokens), network.num_parameters())
+
+
+def _try_out(model: "CausalModel") -> None:
+    """Compute one token, so that a model that cannot be computed is not found out by each request anew."""
+    import torch
+
+    token = torch.zeros(1, dtype=torch.long, device=model.embedding.device)
+    scores = model.extend([model.new_past()], [model.embed(token)])
+    if not scores.max().isfinite():
+        raise ValueError("its weights are damaged: it computes scores that are no numbers")
 
 
 def max_length_of(config: Any) -> int:
@@ -197,9 +260,12 @@ def load_tokenizer(source: str) -> Any:
     """
     from transformers import AutoTokenizer
 
+    def read() -> Any:
+        with _refusal(source, "The tokenizer of the model"):
+            return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
+
     quiet_libraries()
-    with _refusal(source):
-        return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
+    return _mending(source, read)
 
 
 @cache
@@ -216,18 +282,60 @@ def load_config(source: str) -> Any:
 
 
 @contextmanager
-def _refusal(source: str) -> Iterator[None]:
-    """Turn transformers' errors into one message that says what to do."""
+def _refusal(source: str, what: str = "The model") -> Iterator[None]:
+    """Turn whatever reading a model's files raises into one message that says what to do."""
     try:
         yield
     except EngineError:
         raise
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise EngineError(
-            f"The model {source!r} could not be loaded: {(str(error) or repr(error)).splitlines()[0]} "
-            "It must be a causal language model in safetensors format, in a folder or on a hub that can be reached.",
-            code="model_not_supported",
-        ) from error
+    except Exception as error:  # the files are foreign, and transformers raises all kinds of errors for them
+        raise _refused(source, what, error) from error
+
+
+def _refused(source: str, what: str, error: Exception) -> EngineError:
+    message = f"{what} {source!r} could not be loaded: {reason_of(error).rstrip('.')}. "
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return EngineError(f"{message}Free memory, or choose a smaller model.", "model_not_supported")
+    if source in _KNOWN_IDS:
+        remedy = f"Fetch it again: delete {_cached(source)}, then run python -m prompt_tuning_helpers.engine fetch"
+        return UnusableModel(f"{message}{remedy} {source}.")
+    kind = "a causal language model in safetensors format, with its tokenizer"
+    if _folder(source):
+        return UnusableModel(
+            f"{message}The folder must hold {kind}, as transformers' save_pretrained writes them: save or copy the "
+            "model there again, then start again."
+        )
+    message += f"It must be {kind}, on a hub that can be reached; or name a folder that holds one."
+    return EngineError(message, "model_not_supported") if isinstance(error, OSError) else UnusableModel(message)
+
+
+def _mending(source: str, read: Callable[[], T]) -> T:
+    """Read a base model; if the copy in the cache turns out to be damaged, make it again and read that one."""
+    if source not in _KNOWN_IDS:
+        return read()
+    seen = Path(fetch(source)).stat().st_ino
+    try:
+        return read()
+    except UnusableModel as error:
+        logger.warning("The base model in %s is damaged and is made again: %s", _cached(source), error.message)
+        try:
+            _make_once(source, damaged=seen)
+        except EngineError as second:
+            raise UnusableModel(f"{error.message} Doing so by itself failed: {second.message}") from second
+        return read()
+
+
+def _folder(source: str) -> Path | None:
+    """The folder that a source names, if it does."""
+    try:
+        path = Path(source).expanduser()
+        return path.resolve() if source and path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long for a path, say, or of a user that there is not
+        return None
+
+
+def _cached(source: str) -> Path:
+    return cache_folder() / "models" / f"{source}-{_CACHE_VERSION}"
 
 
 def quiet_libraries() -> None:
@@ -238,19 +346,34 @@ def quiet_libraries() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
-    """Make a cache folder whole or not at all, in one process at a time."""
+def _make_once(source: str, damaged: int | None = None) -> None:
+    """Make a cache folder whole or not at all, in one process at a time.
+
+    Args:
+        source: one of our own models.
+        damaged: the inode of the folder that is to be replaced; another process may have done so already.
+    """
     from filelock import FileLock
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if folder.is_dir():
-            return
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
-            result = Path(workspace) / "model"
-            result.mkdir()
-            make(result)
-            result.rename(folder)
+    folder, make = _cached(source), {DEFAULT_SOURCE: _make_smollm2, TINY_SOURCE: _make_tiny}[source]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if folder.is_dir() and folder.stat().st_ino != damaged:
+                return
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
+                result = Path(workspace) / "model"
+                result.mkdir()
+                make(result)
+                if folder.exists():
+                    folder.rename(Path(workspace) / "damaged")
+                result.rename(folder)
+    except OSError as error:
+        raise EngineError(
+            f"The base model cannot be kept in {folder.parent}: {reason_of(error)}. Make that folder writable and room "
+            "on its disk, or name another folder in PROMPT_TUNING_CACHE.",
+            code="model_not_supported",
+        ) from error
 
 
 def _make_smollm2(folder: Path) -> None:

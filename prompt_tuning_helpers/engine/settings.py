@@ -1,11 +1,13 @@
 """What goes into a tuning run and a generation request, with watsonx.ai's names and meaning, and what an answer is."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .errors import EngineError
 
 FIELD = "{{input}}"
+LARGEST_COUNT = 2**31 - 1
+LARGEST_RATE = 100.0
+SEEDS = 2**63  # what torch takes
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class TuningSettings:
 
 
 def check_settings(settings: TuningSettings) -> None:
-    """Refuse settings that no run could work with.
+    """Refuse settings that no run could work with, or that are of another type, as a file may have them.
 
     Raises:
         EngineError: naming the setting and what it must be.
     """
+    _check_types(settings)
     counts = (
         "num_virtual_tokens",
         "num_epochs",
@@ -54,21 +57,62 @@ def check_settings(settings: TuningSettings) -> None:
         "max_output_tokens",
     )
     for name in counts:
-        if getattr(settings, name) < 1:
-            raise EngineError(f"{name} is {getattr(settings, name)}; it must be 1 or more.")
-    if not 0 < settings.learning_rate < math.inf:
-        raise EngineError(f"learning_rate is {settings.learning_rate}; it must be above 0.")
+        if not 1 <= getattr(settings, name) <= LARGEST_COUNT:
+            raise EngineError(f"{name} is {_show(getattr(settings, name))}; it must be from 1 to {LARGEST_COUNT}.")
+    if not 0 < settings.learning_rate <= LARGEST_RATE:
+        rate = _show(settings.learning_rate)
+        raise EngineError(f"learning_rate is {rate}; it must be above 0 and at most {LARGEST_RATE:g}.")
+    if not 0 <= settings.seed < SEEDS:
+        raise EngineError(f"seed is {_show(settings.seed)}; it must be from 0 to {SEEDS - 1}.")
     if settings.init_method not in ("text", "random"):
         raise EngineError(f"init_method is {settings.init_method!r}; it must be 'text' or 'random'.")
     if settings.init_method == "text" and not settings.init_text:
         raise EngineError(
             "init_text is missing. Give the text that the soft prompt starts from, or init_method 'random'."
         )
-    if FIELD not in settings.verbalizer:
+    if settings.init_text is not None:
+        _check_text("init_text", settings.init_text)
+    check_verbalizer(settings.verbalizer)
+
+
+def check_verbalizer(verbalizer: object) -> None:
+    """Refuse what is no template for an input.
+
+    Raises:
+        EngineError: saying what it must be.
+    """
+    if not isinstance(verbalizer, str):
+        raise EngineError(f"The verbalizer is {_show(verbalizer)}; it must be a text with a {FIELD} field.")
+    _check_text("The verbalizer", verbalizer)
+    if FIELD not in verbalizer:
         raise EngineError(
-            f"The verbalizer {settings.verbalizer!r} has no {FIELD} field, so the model would never see the input. "
+            f"The verbalizer {_show(verbalizer)} has no {FIELD} field, so the model would never see the input. "
             f"Add {FIELD} where the input belongs; {FIELD} alone passes the input on as it is."
         )
+
+
+def _check_types(settings: TuningSettings) -> None:
+    expected = {int: "a whole number", float: "a number", str: "a text"}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        types = (int, float) if field.type is float else field.type
+        if isinstance(value, bool) or not isinstance(value, types):  # type: ignore[arg-type]
+            kind = expected.get(field.type, "a text or null")  # type: ignore[arg-type]
+            raise EngineError(f"{field.name} is {_show(value)}; it must be {kind}.")
+
+
+def _check_text(name: str, text: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise EngineError(f"{name} holds half a character (a lone surrogate): {_show(text)}. Remove it.")
+
+
+def _show(value: object) -> str:
+    """A value as a message shows it; a file may hold one of any length."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out integers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import EngineError
-from .settings import TuningSettings
+from .errors import UnusableModel, reason_of
+from .settings import TuningSettings, check_verbalizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,16 +93,43 @@ def load(folder: Path) -> SoftPrompt:
     """Read a soft prompt.
 
     Raises:
-        EngineError: when the folder does not hold one.
+        UnusableModel: when the folder does not hold one that is whole.
     """
-    from safetensors.torch import load_file
-
     try:
-        embeddings = load_file(folder / WEIGHTS_FILE)["prompt_embeddings"]
-        settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        return SoftPrompt(embeddings, settings["verbalizer"])
-    except (OSError, KeyError, ValueError) as error:
-        raise EngineError(f"There is no usable soft prompt in {folder.name}: {error}", "model_not_found") from error
+        return SoftPrompt(_read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
+    except Exception as error:  # the files may hold anything, and each library has its own errors for it
+        raise unusable(folder, reason_of(error)) from error
+
+
+def unusable(folder: Path, reason: str) -> UnusableModel:
+    """The error that says why a soft prompt cannot be used, and what to do."""
+    return UnusableModel(
+        f"The tuned model {folder.name} has no usable soft prompt: {reason.rstrip('.')}. Tune again, or restore the "
+        f"folder {folder}."
+    )
+
+
+def _read_embeddings(path: Path) -> "Tensor":
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        # A copy: what is mapped would be lost with the file.
+        embeddings: Tensor = file.get_tensor("prompt_embeddings").clone()
+    if embeddings.ndim != 2 or 0 in embeddings.shape or not embeddings.is_floating_point():
+        raise ValueError(f"{path.name} has {embeddings.dtype} of shape {tuple(embeddings.shape)}, not virtual tokens")
+    if not embeddings.isfinite().all():
+        raise ValueError(f"{path.name} has values that are no numbers")
+    return embeddings
+
+
+def _read_verbalizer(path: Path) -> str:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        verbalizer: str = settings["verbalizer"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged: {reason_of(error)}") from error
+    check_verbalizer(verbalizer)
+    return verbalizer
 
 
 def sync(path: Path) -> None:

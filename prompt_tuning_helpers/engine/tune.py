@@ -73,7 +73,7 @@ def tune(
         TuningStopped: after ``should_stop`` said so.
     """
     updater = Updater(model, prompt, data, settings)
-    per_epoch = math.ceil(len(data.rows) / _rows_per_update(settings))
+    per_epoch = updates_per_epoch(len(data.rows), settings)
     updates = per_epoch * settings.num_epochs
     done = updater.restore(checkpoint) if checkpoint else 0
     saved_at = time.monotonic()
@@ -90,6 +90,8 @@ def tune(
             saved_at = time.monotonic()
         if stop:
             raise TuningStopped
+    if not updater.prompt.isfinite().all():
+        raise FloatingPointError("the last update left values that are no numbers")
     return updater.prompt
 
 
@@ -102,10 +104,16 @@ def schedule_of(rows: int, settings: TuningSettings) -> Iterator[tuple[int, list
     """
     per_update = _rows_per_update(settings)
     for epoch in range(settings.num_epochs):
-        generator = torch.Generator().manual_seed(settings.seed * 10_007 + epoch)
+        # Torch takes 64 bits; the factor is odd, so seeds that differ still differ in what is kept of the product.
+        generator = torch.Generator().manual_seed((settings.seed * 10_007 + epoch) % 2**64)
         order = torch.randperm(rows, generator=generator).tolist()
         for start in range(0, rows, per_update):
             yield epoch, order[start : start + per_update]
+
+
+def updates_per_epoch(rows: int, settings: TuningSettings) -> int:
+    """How many updates an epoch over so many rows has."""
+    return math.ceil(rows / _rows_per_update(settings))
 
 
 def _rows_per_update(settings: TuningSettings) -> int:

@@ -1,7 +1,9 @@
 """One update of a soft prompt: loss, gradient and optimizer, over one process or several."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .causal_model import CausalModel, pack
+from .errors import reason_of
 from .rows import EncodedRows
 from .settings import TuningSettings
 
@@ -108,26 +111,67 @@ class Updater:
         temporary.replace(path)
 
     def restore(self, path: Path) -> int:
-        """Go on from a checkpoint; how many updates it has behind it, 0 when there is none."""
-        from safetensors import safe_open
+        """Go on from a checkpoint; how many updates it has behind it, 0 when there is none.
 
-        update = checkpointed_updates(path)
-        if update:
-            with safe_open(path, framework="pt") as file:
-                self._prompt.data.copy_(file.get_tensor("prompt"))
-                moments = {name: file.get_tensor(name).to(self._prompt.device) for name in MOMENTS}
-            self._optimizer.state[self._prompt] = {"step": torch.tensor(float(update)), **moments}
-        return update
+        Raises:
+            UnusableCheckpoint: when it is damaged or another run's.
+        """
+        checkpoint = read_checkpoint(path, self._prompt.shape)
+        if checkpoint is None:
+            return 0
+        self._prompt.data.copy_(checkpoint.tensors["prompt"])
+        moments = {name: checkpoint.tensors[name].to(self._prompt.device) for name in MOMENTS}
+        self._optimizer.state[self._prompt] = {"step": torch.tensor(float(checkpoint.update)), **moments}
+        return checkpoint.update
 
 
-def checkpointed_updates(path: Path) -> int:
-    """How many updates a checkpoint has behind it; 0 when there is none."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's state after an update.
+
+    Args:
+        update: how many updates there have been.
+        tensors: the soft prompt and the optimizer's moments.
+    """
+
+    update: int
+    tensors: dict[str, Tensor]
+
+
+class UnusableCheckpoint(ValueError):
+    """A checkpoint that is damaged or another run's; the message says what is wrong with it."""
+
+
+def read_checkpoint(path: Path, shape: Sequence[int], updates: float = math.inf) -> Checkpoint | None:
+    """Read a checkpoint; ``None`` when there is none.
+
+    Args:
+        path: the file.
+        shape: of the soft prompt.
+        updates: in the whole run.
+
+    Raises:
+        UnusableCheckpoint: when it is damaged or another run's.
+    """
     from safetensors import safe_open
 
     if not path.exists():
-        return 0
-    with safe_open(path, framework="pt") as file:
-        return int(file.metadata()["update"])
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            update = int(file.metadata()["update"])
+            tensors = {name: file.get_tensor(name) for name in ("prompt", *MOMENTS)}
+    except Exception as error:  # the file may hold anything, and each library has its own errors for it
+        raise UnusableCheckpoint(reason_of(error)) from error
+    if not 1 <= update <= updates:
+        raise UnusableCheckpoint(f"it is of update {update}, which this run does not have")
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != tuple(shape) or tensor.dtype != torch.float32:
+            found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+            raise UnusableCheckpoint(f"its {name} is {found}, not float32 of shape {tuple(shape)}")
+        if not tensor.isfinite().all() or (name == "exp_avg_sq" and (tensor < 0).any()):
+            raise UnusableCheckpoint(f"its {name} has values that no update leaves")
+    return Checkpoint(update, tensors)
 
 
 def _chunks(rows: list[Row]) -> Iterator[list[Row]]:

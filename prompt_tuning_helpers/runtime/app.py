@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..engine import EngineError
+from ..engine import EngineError, UnusableModel
 from .context import Runtime
 from .errors import ApiError, error_response
 from .operations import Call, Operation
@@ -94,6 +94,8 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         return cast(Response, await run_in_threadpool(operation.handler, call))
     except ApiError as error:
         return error_response(error.status, error.code, error.message)
+    except UnusableModel as error:
+        return error_response(409, error.code, error.message)
     except EngineError as error:
         return error_response(400, error.code, error.message)
     except ClientDisconnect:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from ..engine.metrics import read_metrics as read_records
 from .files import AtomicFile, make_private_folder, sync_folder, write_file
 from .processes import end_process, kill_process, started_at
 
@@ -42,19 +43,10 @@ def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The job's records so far, in order; a line that is being written is left out."""
-    records: list[dict[str, Any]] = []
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        return read_records(folder / "metrics.jsonl")
+    except OSError:
         return []
-    for line in lines:
-        try:
-            record = json.loads(line)
-            record["iteration"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        records.append(record)
-    return records
 
 
 def read_failure(folder: Path) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ..engine import Engine, EngineError, tune_command
+from ..engine import Engine, tune_command
 from .app import create_app
 from .certificates import make_certificates
 from .context import Runtime, open_runtime
@@ -190,19 +190,12 @@ def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoi
         runtime.jobs.start()
         logger.info("Serving %s at %s", ", ".join(endpoint.models), endpoint.url)
         # The first question need not wait for the model then; one that cannot be loaded is told to whoever asks.
-        threading.Thread(target=_warm_up, args=(runtime.engine,), name="warm-up", daemon=True).start()
+        threading.Thread(target=runtime.engine.warm_up, name="warm-up", daemon=True).start()
         on_started(endpoint)
 
     _ignore_signals_after_shutdown()
     Server(config, started).run(sockets=[listener])
     logger.info("Stopped")
-
-
-def _warm_up(engine: Engine) -> None:
-    try:
-        engine.warm_up()
-    except EngineError as error:
-        logger.warning("%s", error.message)
 
 
 def _ignore_signals_after_shutdown() -> None:
