@@ -184,9 +184,7 @@ class Generator:
             if length >= loaded.max_length:
                 raise unusable(folder, f"it has {length} tokens, and the model attends to {loaded.max_length} in all")
             past = loaded.model.new_past()
-            scores = loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
-            if not scores.max().isfinite():
-                raise _no_numbers(folder)
+            loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
             self._prefixes[folder] = past, soft_prompt.verbalizer
             if len(self._prefixes) > MAX_PREFIXES:
                 self._prefixes.popitem(last=False)

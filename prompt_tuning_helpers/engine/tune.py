@@ -104,8 +104,7 @@ def schedule_of(rows: int, settings: TuningSettings) -> Iterator[tuple[int, list
     """
     per_update = _rows_per_update(settings)
     for epoch in range(settings.num_epochs):
-        # Torch takes 64 bits; the factor is odd, so seeds that differ still differ in what is kept of the product.
-        generator = torch.Generator().manual_seed((settings.seed * 10_007 + epoch) % 2**64)
+        generator = torch.Generator().manual_seed((settings.seed * 10_007 + epoch) % 2**64)  # torch takes 64 bits
         order = torch.randperm(rows, generator=generator).tolist()
         for start in range(0, rows, per_update):
             yield epoch, order[start : start + per_update]
