@@ -1,7 +1,10 @@
 """A job that is damaged or cannot be done says so in one line; a damaged checkpoint is set aside, nothing is lost."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,13 +122,13 @@ def test_the_command_line_says_what_is_wrong(
         ("seed", 1.0),
         ("num_virtual_tokens", 0),
         ("num_virtual_tokens", 2**31),
-        ("num_epochs", 10**400),
+        pytest.param("num_epochs", 10**400, id="num_epochs-hundreds-of-digits"),
         ("batch_size", True),
         ("max_input_tokens", "5"),
         ("accumulate_steps", [1]),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
-        ("learning_rate", 10**400),
+        pytest.param("learning_rate", 10**400, id="learning_rate-hundreds-of-digits"),
         ("learning_rate", 0),
         ("learning_rate", True),
         ("learning_rate", "fast"),
@@ -265,6 +268,16 @@ def test_a_sound_checkpoint_is_gone_on_from(stopped: Path) -> None:
     assert run_job(stopped) == 0
     assert ends_as_undisturbed(stopped)
     assert not list(stopped.glob("*damaged*"))
+
+
+def test_several_processes_set_a_damaged_checkpoint_aside_together(stopped: Path) -> None:
+    (stopped / CHECKPOINT).write_bytes(b"rubbish")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launcher, "-m", "prompt_tuning_helpers.engine", "tune", str(stopped)]
+    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False, timeout=120)
+    assert ended.returncode == 0
+    assert [update for update, _ in losses(stopped)] == [update for update, _ in losses(stopped.parent / "undisturbed")]
+    assert (stopped / "checkpoint.damaged-1.safetensors").read_bytes() == b"rubbish"
 
 
 METRICS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
