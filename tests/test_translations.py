@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prompt_tuning_helpers import words
+from prompt_tuning_helpers.engine import training_file
 from prompt_tuning_helpers.words import say, translations
 from tools import sync_translations
 
@@ -26,8 +27,9 @@ INDIRECT = {
     "part.name": {"training", "test"},
     "name": {"training", "test"},
     "kind": {"deployment", "tuned model", "tuning run", "data asset"},
+    "problem.text": set(training_file.TEXTS.values()),
 }
-SAME_EVERYWHERE = {"F1"}
+SAME_EVERYWHERE = {"F1", "{name}: {problem}"}
 
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 CODE_SPAN = re.compile(r"`[^`\n]+`")
@@ -180,7 +182,7 @@ def test_the_reader_can_choose(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("language", ["en", "xx", "../es"])
 def test_a_language_without_a_table_is_english(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
     monkeypatch.setenv("LESSON_LANGUAGE", language)
-    assert say("{file}, row {row}", file="a.json", row=3) == "a.json, row 3"
+    assert say("{name}, row {row}: {problem}", name="a.json", row=3, problem="x") == "a.json, row 3: x"
 
 
 @pytest.fixture

@@ -1,21 +1,25 @@
 """Rows of ``input`` and ``output``: the reviews of the lesson, reading files, refusing what cannot be used."""
 
+import contextlib
 import csv
 import io
-import json
 import math
 import os
-from collections.abc import Sequence
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine.training_file import FIELDS, Problem, TrainingFileError, decode, parse_rows, problem_of, shown
 from ..words import say
 from .similarity import prompt_around
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIELDS = ("input", "output")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -50,9 +54,8 @@ def load_rows(path: str | os.PathLike[str]) -> "pd.DataFrame":
     """Read a file of rows.
 
     Args:
-        path: a JSON list of objects (``.json``), one JSON object a line (``.jsonl``, or also ``.json``), or a table
-            with a header (``.csv``, separated by commas, semicolons or tabs); in UTF-8, with or without a byte order
-            mark.
+        path: a JSON list of objects or one JSON object a line (``.json`` or ``.jsonl``), or a table with a header
+            (``.csv``, separated by commas, semicolons or tabs); in UTF-8, with or without a byte order mark.
 
     Returns:
         The rows, in the order of the file: ``input``, ``output``, then any further columns. Values are the text that
@@ -64,34 +67,45 @@ def load_rows(path: str | os.PathLike[str]) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
-    readers = {".csv": _read_csv, ".jsonl": _read_json_lines, ".json": _read_json}
-    if path.suffix.lower() not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".jsonl", ".csv"):
         raise DatasetError(say("{file}: the name should end in .json, .jsonl or .csv.", file=path.name))
+    content = _read_file(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DatasetError(say("{file} cannot be read: {why}.", file=path, why=error.strerror or error)) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            say("{file} is not UTF-8 text (byte {byte}); save it as UTF-8.", file=path.name, byte=error.start + 1)
-        ) from error
-    rows = readers[path.suffix.lower()](text, path.name)
-    require_usable(rows, path.name)
+        rows = _parse_table(decode(content), path.name) if suffix == ".csv" else parse_rows(content)
+    except TrainingFileError as error:
+        raise _refused(path.name, error.problem) from None
     columns = list(dict.fromkeys([*FIELDS, *(name for row in rows for name in row)]))
     # dtype=object keeps pandas from guessing a type for a column
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
 
 
-def _read_csv(text: str, file: str) -> list[dict[str, Any]]:
-    header = text.lstrip().split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=separator, strict=True)
+def _read_file(path: Path) -> bytes:
     try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DatasetError(say("{file}, line {line}: {why}.", file=file, line=reader.line_num, why=error)) from error
-    for number, row in enumerate(rows, start=1):
-        if None in row:
+        # a pipe or a device might never end
+        content = path.read_bytes() if stat.S_ISREG(path.stat().st_mode) else None
+    except (OSError, ValueError) as error:  # a ValueError if no file can have such a name
+        why = getattr(error, "strerror", None) or error
+        raise DatasetError(say("{file} cannot be read: {why}.", file=path, why=why)) from error
+    if content is None:
+        raise DatasetError(say("{file} is a folder or a device; give the name of a file.", file=path))
+    return content
+
+
+def _parse_table(text: str, file: str) -> list[dict[str, Any]]:
+    with _fields_of_any_length(text):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
+        try:
+            header, *records = [record for record in reader if record] or [[]]
+        except csv.Error as error:
+            raise DatasetError(
+                say("{file}, line {line}: {why}.", file=file, line=reader.line_num, why=error)
+            ) from error
+    for name, count in Counter(header).items():
+        if name and count > 1:  # spreadsheets leave columns without a name behind, which nobody misses
+            raise _refused(file, Problem("repeated", values={"field": shown(name)}))
+    for number, record in enumerate(records, start=1):
+        if len(record) > len(header):
             raise DatasetError(
                 say(
                     "{file}, row {row}: more values than the header has columns; put text that holds a separator in "
@@ -100,56 +114,29 @@ def _read_csv(text: str, file: str) -> list[dict[str, Any]]:
                     row=number,
                 )
             )
+    rows: list[dict[str, Any]] = [dict(zip_longest(header, record)) for record in records]
+    require_usable(rows, file)
     return rows
 
 
-def _read_json(text: str, file: str) -> list[dict[str, Any]]:
-    start = text.lstrip()[:1]
-    if start != "[":
-        return _read_json_lines(text, file)
-    rows = _parse(text, file)
-    assert isinstance(rows, list)
-    for number, row in enumerate(rows, start=1):
-        _require_object(row, say("{file}, row {row}", file=file, row=number))
-    return rows
+def _separator(text: str) -> str:
+    """Find the separator with which the header has both fields, or at least the most columns."""
+
+    def columns(separator: str) -> tuple[bool, int]:
+        header = next(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=separator)), [])
+        return set(FIELDS) <= set(header), len(header)
+
+    return max(",;\t", key=columns)
 
 
-def _read_json_lines(text: str, file: str) -> list[dict[str, Any]]:
-    # not splitlines(): inside a JSON string it would also split at characters such as U+2028
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if len(lines) > 1 and lines[0][1].strip() == "{":
-        raise DatasetError(
-            say("{file}: expected a list of rows, [...], or one row a line; this is one object over lines.", file=file)
-        )
-    rows = []
-    for number, line in lines:
-        row = _parse(line, file, line=number)
-        _require_object(row, say("{file}, line {line}", file=file, line=number))
-        rows.append(row)
-    return rows
-
-
-def _parse(text: str, file: str, line: int = 1) -> Any:
+@contextlib.contextmanager
+def _fields_of_any_length(text: str) -> Iterator[None]:
+    # the reader gives up at 131,072 characters, which the text of a whole page may have
+    before = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
-        # a number stays the text it is written as, so that a label 1 is "1" and 1.0 is "1.0"
-        return json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda name: None)
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            say(
-                "{file}, line {line}, column {column}: not valid JSON ({why}).",
-                file=file,
-                line=line + error.lineno - 1,
-                column=error.colno,
-                why=error.msg,
-            )
-        ) from error
-    except RecursionError as error:
-        raise DatasetError(say("{file}: nested too deeply; expected a flat list of rows.", file=file)) from error
-
-
-def _require_object(row: Any, where: str) -> None:
-    if not isinstance(row, dict):
-        raise DatasetError(say('{where}: expected an object such as {{"input": "...", "output": "1"}}.', where=where))
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def require_usable(rows: Sequence[dict[Any, Any]], name: str) -> None:
@@ -163,31 +150,22 @@ def require_usable(rows: Sequence[dict[Any, Any]], name: str) -> None:
         DatasetError: if there is no row, or one that cannot be used.
     """
     if not rows:
-        raise DatasetError(say("{name}: there are no rows.", name=name))
+        raise _refused(name, Problem("no rows"))
     for number, row in enumerate(rows, start=1):
-        for field in FIELDS:
-            problem = _problem(row, field)
-            if problem:
-                raise DatasetError(say("{name}, row {row}: {problem}", name=name, row=number, problem=problem))
+        problem = problem_of({field: None if _is_null(value) else value for field, value in row.items()})
+        if problem:
+            raise _refused(name, replace(problem, row=number))
 
 
-def _problem(row: Any, field: str) -> str | None:
-    if field not in row:
-        names = ", ".join(f'"{name}"' for name in row) or say("nothing")
-        return say('the field "{field}" is missing; there is: {names}.', field=field, names=names)
-    value = row[field]
-    if _is_null(value):
-        return say('the field "{field}" is null; fill it in, or leave the row out.', field=field)
-    if not isinstance(value, str):
-        kind = type(value).__name__
-        return say('the field "{field}" is not text but of type {kind}; make it a string.', field=field, kind=kind)
-    if not value.strip():
-        return say('the field "{field}" is empty; fill it in, or leave the row out.', field=field)
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return say('the field "{field}" holds half a character (a lone surrogate); repair the text.', field=field)
-    return None
+def _refused(name: str, problem: Problem) -> DatasetError:
+    """Say in the reader's language what is wrong with the rows of this name."""
+    what = say(problem.text, **problem.values)
+    if problem.row is not None:
+        return DatasetError(say("{name}, row {row}: {problem}", name=name, row=problem.row, problem=what))
+    if problem.line is not None:
+        where = {"line": problem.line, "column": problem.column}
+        return DatasetError(say("{name}, line {line}, column {column}: {problem}", name=name, problem=what, **where))
+    return DatasetError(say("{name}: {problem}", name=name, problem=what))
 
 
 def _is_null(value: Any) -> bool:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from ..engine.training_file import FIELDS
 from ..words import say
-from .rows import FIELDS, DatasetError, load_rows
+from .rows import DatasetError, load_rows
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient

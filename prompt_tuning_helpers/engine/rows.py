@@ -1,6 +1,5 @@
-"""Training data: read and check a file, wrap its inputs by the verbalizer, turn them into token ids."""
+"""Training data: read a file, wrap its inputs by the verbalizer, turn them into token ids."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from .errors import TrainingDataError
 from .settings import FIELD, TuningSettings
+from .training_file import parse_rows
 
 # Beside its ids, the tokenizer notes where each token stands in the text, for all texts that it is given at once.
 ENCODED_TOGETHER = 256
@@ -48,18 +48,9 @@ def read_rows(path: Path) -> list[TrainingRow]:
         path: the file.
 
     Raises:
-        TrainingDataError: with the first row that cannot be used, counted from 1, and what is wrong with it.
+        TrainingFileError: with the first row that cannot be used, counted from 1, and what is wrong with it.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TrainingDataError(
-            f"The training data is not UTF-8 text (byte {error.start}). Save it as a JSON file in UTF-8."
-        ) from error
-    entries = _parse(text)
-    if not entries:
-        raise TrainingDataError("The training data has no rows. Add objects with 'input' and 'output'.")
-    return [_read_row(entry, number) for number, entry in enumerate(entries, start=1)]
+    return [TrainingRow(row["input"], row["output"]) for row in parse_rows(path.read_bytes())]
 
 
 def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSettings) -> EncodedRows:
@@ -112,57 +103,3 @@ def common_prefix(sequences: Sequence[list[int]]) -> int:
     while shared < limit and first[shared] == last[shared]:
         shared += 1
     return shared
-
-
-def _parse(text: str) -> list[Any]:
-    try:
-        entries = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return _parse_lines(text, error)
-    if isinstance(entries, dict):
-        return [entries]
-    if not isinstance(entries, list):
-        raise TrainingDataError(
-            f"The training data is a JSON {type(entries).__name__}, not a list. It must be a JSON list of objects "
-            "with 'input' and 'output'."
-        )
-    return entries
-
-
-def _parse_lines(text: str, whole_error: Exception) -> list[Any]:
-    """JSON Lines; a text whose first line is no JSON by itself is taken for one that is broken as a whole."""
-    entries: list[Any] = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would also split at U+2028 inside a text
-        if not line.strip():
-            continue
-        try:
-            entries.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError) as line_error:
-            error, first = (line_error, number) if entries else (whole_error, getattr(whole_error, "lineno", number))
-            reason = getattr(error, "msg", "nested too deeply")
-            raise TrainingDataError(
-                f"The training data is not JSON: line {first}: {reason}. It must be a JSON list of objects with "
-                "'input' and 'output', or one such object a line."
-            ) from None
-    if not entries:
-        raise TrainingDataError("The training data is empty. Upload a JSON list of rows.")
-    return entries
-
-
-def _read_row(entry: Any, number: int) -> TrainingRow:
-    if not isinstance(entry, dict):
-        raise TrainingDataError(f"Row {number} is not an object. Each row needs the fields 'input' and 'output'.")
-    fields = {}
-    for name in ("input", "output"):
-        if name not in entry:
-            raise TrainingDataError(f"Row {number} has no '{name}'. Each row needs the fields 'input' and 'output'.")
-        value = entry[name]
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            kind = "null" if value is None else type(value).__name__
-            raise TrainingDataError(f"Row {number}: '{name}' is {kind}, not text. Put the text in quotes.")
-        if not str(value).strip():
-            raise TrainingDataError(f"Row {number}: '{name}' is empty. Fill it in or drop the row.")
-        if any("\ud800" <= character <= "\udfff" for character in str(value)):
-            raise TrainingDataError(f"Row {number}: '{name}' holds half a character (a lone surrogate). Remove it.")
-        fields[name] = str(value)
-    return TrainingRow(**fields)

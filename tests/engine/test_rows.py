@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, models
 from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import (
@@ -28,21 +29,32 @@ from prompt_tuning_helpers.engine.settings import check_settings
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "empty"),
-        ("[]", "no rows"),
-        ("nonsense", "line 1"),
-        ('"text"', "JSON str, not a list"),
-        ('[{"input": "a", "output": "1"}, 3]', "Row 2 is not an object"),
-        ('[{"input": "a"}]', "Row 1 has no 'output'"),
-        ('[{"output": "1"}]', "Row 1 has no 'input'"),
-        ('[{"input": null, "output": "1"}]', "Row 1: 'input' is null"),
-        ('[{"input": "a", "output": true}]', "Row 1: 'output' is bool"),
-        ('[{"input": "a", "output": "1"}, {"input": " ", "output": "1"}]', "Row 2: 'input' is empty"),
-        ('{"input": "a", "output": "1"}\n{"input": "b"}', "Row 2 has no 'output'"),
-        ('{"input": "a", "output": "1"}\n{"input": ', "not JSON"),
+        ("", "training data: there are no rows"),
+        ("[]", "there are no rows"),
+        ("nonsense", "line 1, column 1: not valid JSON"),
+        ('"text"', "row 1: expected an object"),
+        ('[{"input": "a", "output": "1"}, 3]', "row 2: expected an object"),
+        ("[{}]", "row 1: expected an object"),
+        ("[NaN]", "row 1: expected an object"),
+        ('[{"input": "a"}]', 'row 1: the field "output" is missing; there is: "input"'),
+        ('[{"output": "1"}]', 'row 1: the field "input" is missing'),
+        ('[{"input": null, "output": "1"}]', 'row 1: the field "input" is null'),
+        ('[{"input": "a", "output": true}]', 'row 1: the field "output" is not text but of type bool'),
+        ('[{"input": "a", "output": "1"}, {"input": " ", "output": "1"}]', 'row 2: the field "input" is empty'),
+        ('{"input": "a", "output": "1"}\n{"input": "b"}', 'row 2: the field "output" is missing'),
+        ('{"input": "a", "output": "1"}\n{"input": ', "line 2, column 11: not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"input": "a", "output": "1"}\n' * 3 + "oops", "line 4"),
-        ('[{"input": "\\ud83d", "output": "1"}]', "Row 1: 'input' holds half a character"),
+        ('{"input": "a", "output": "1"}\n' * 3 + "oops", "line 4, column 1"),
+        ('[\n{"input": "a"\n"output": "1"}]', "line 3, column 1: not valid JSON .*expected a list of rows"),
+        ('[{"input": "\\ud83d", "output": "1"}]', 'row 1: the field "input" holds half a character'),
+        ('[{"input": "a", "output": "1", "\\ud83d": "x"}]', r'row 1: the field "\\ud83d" holds half a character'),
+        ('[{"input": "a", "output": %s}]' % ("9" * 5000), 'row 1: the field "output" holds a number that is too large'),
+        ('[{"input": "a", "output": -1e999}]', 'row 1: the field "output" holds a number that is too large, -1e999'),
+        ('[{"input": "a", "output": NaN}]', 'row 1: the field "output" holds NaN, which JSON does not have'),
+        ('[{"input": "a", "output": "1", "x": [-Infinity]}]', 'row 1: the field "x" holds -Infinity'),
+        ('[{"input": "a", "output": "1", "output": "0"}]', 'row 1: the field "output" is there twice'),
+        ('[{"input": "a", "output": "1", "x": {"y": 1, "y": 2}}]', 'row 1: the field "y" is there twice'),
+        (json.dumps([dict.fromkeys(map(str, range(10_000)))]), 'there is: "0", .*"9", ...\\.$'),
     ],
 )
 def test_unusable_data_is_refused_with_the_row_named(tmp_path: Path, content: str, message: str) -> None:
@@ -54,9 +66,10 @@ def test_unusable_data_is_refused_with_the_row_named(tmp_path: Path, content: st
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TrainingDataError, match="UTF-8"):
-        read_rows(path)
+    for content, byte in [(b"\xff\xfe\x00", 1), (b"\xef\xbb\xbf[\xff", 5), ("[]".encode("utf-16-le"), 2)]:
+        path.write_bytes(content)
+        with pytest.raises(TrainingDataError, match=rf"not UTF-8 text \(byte {byte}\)"):
+            read_rows(path)
 
 
 def test_a_line_separator_inside_a_text_does_not_end_a_line(tmp_path: Path) -> None:
@@ -87,10 +100,25 @@ def test_a_tokenizer_without_an_end_token(settings: TuningSettings) -> None:
     assert [tokenizer.decode(outputs) for _, outputs in data.rows] == ["go", "ba"]
 
 
-def test_numbers_become_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ["1", "-0", "1.0", "0.10", "1e5", "9" * 300])
+def test_numbers_become_the_text_that_they_are_written_as(tmp_path: Path, number: str) -> None:
     path = tmp_path / "data.json"
-    path.write_text('\ufeff[{"input": 5, "output": 1}]', encoding="utf-8")
-    assert read_rows(path) == [TrainingRow("5", "1")]
+    path.write_text(f'\ufeff[{{"input": 5, "output": {number}}}]', encoding="utf-8")
+    assert read_rows(path) == [TrainingRow("5", number)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n \r\n"])
+def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(end.join(['{"input": "a", "output": "1"}', '{"input": "b", "output": "0"}', ""]).encode())
+    assert read_rows(path) == [TrainingRow("a", "1"), TrainingRow("b", "0")]
+
+
+def test_the_lessons_rows_are_those_that_any_reader_of_json_gives() -> None:
+    for split in ("train", "test"):
+        path = reviews_path(split)
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        assert read_rows(path) == [TrainingRow(row["input"], row["output"]) for row in plain]
 
 
 json_value = st.recursive(
