@@ -109,11 +109,51 @@ def test_fetch_says_when_there_is_no_network(server: ThreadingHTTPServer, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "url", ["", "reviews.json", "file:///etc/hosts", "http://127.0.0.1/", "https://example.org/a/..", "ftp://x/y.json"]
+    "url",
+    [
+        "",
+        "reviews.json",
+        "file:///etc/hosts",
+        "http://127.0.0.1/",
+        "https://example.org/a/..",
+        "ftp://x/y.json",
+        "https://example.org/a%00b.json",
+        "https://[::1/a.json",
+        "https:///a.json",
+    ],
 )
 def test_fetch_takes_web_addresses_of_files_only(tmp_path: Path, url: str) -> None:
     with pytest.raises(DatasetError, match="is not an http or https address of a file"):
         fetch(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/a.json", "http://127.0.0.1:port/a.json", "http://a\ud800/b.json"]
+)
+def test_fetch_says_when_an_address_leads_nowhere(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DatasetError, match="cannot be downloaded"):
+        fetch(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["a\0b", "file", "file/inside", "x" * 300])
+def test_fetch_says_when_there_is_no_place_for_the_file(
+    server: ThreadingHTTPServer, tmp_path: Path, folder: str
+) -> None:
+    write(tmp_path, "file", "in the way")
+    with pytest.raises(DatasetError, match=r"reviews\.json cannot be stored in .*: .*(null|exists|directory|too long)"):
+        fetch(address(server, "reviews.json"), tmp_path / folder)
+    assert requests(server) == []
+
+
+@pytest.mark.parametrize("sha256", [None, RIGHT])
+def test_fetch_says_when_a_folder_is_in_the_way(
+    server: ThreadingHTTPServer, tmp_path: Path, sha256: str | None
+) -> None:
+    (tmp_path / "reviews.json").mkdir()
+    with pytest.raises(DatasetError, match=r"reviews\.json cannot be stored in .*: .*directory"):
+        fetch(address(server, "reviews.json"), tmp_path, sha256)
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.json"]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +180,17 @@ def test_upload_sends_a_json_list_of_input_and_output(tmp_path: Path, file: str,
     assert not any(Path(entry[3]).exists() for entry in sent)
 
 
+def test_upload_takes_names_of_any_length(tmp_path: Path) -> None:
+    client = MagicMock()
+    for name in ("x" * 251, "é" * 125 + "x"):
+        upload(client, write(tmp_path, f"{name}.csv", "input,output\nx,1\n"))
+        assert client.data_assets.create.call_args.kwargs["name"] == f"{name}.json"
+
+
 def test_upload_refuses_what_cannot_be_loaded(tmp_path: Path) -> None:
     client = MagicMock()
     with pytest.raises(DatasetError, match="there are no rows"):
         upload(client, write(tmp_path, "a.json", "[]"))
+    with pytest.raises(DatasetError, match="cannot be read"):
+        upload(client, "a\0.json")
     client.data_assets.create.assert_not_called()

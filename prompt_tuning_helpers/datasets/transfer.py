@@ -1,6 +1,7 @@
 """Fetching a file of rows from the web, and uploading one to a project."""
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -38,47 +39,77 @@ def fetch(url: str, folder: str | os.PathLike[str] = "data", sha256: str | None 
         The file.
 
     Raises:
-        DatasetError: if it cannot be downloaded, or what came does not have the hash.
+        DatasetError: if it cannot be downloaded or stored, or what came does not have the hash.
     """
+    name = _file_name(url)
+    with _storing(name, folder):
+        target = Path(folder).resolve() / name
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and (sha256 is None or _sha256(target) == sha256.lower()):
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # wget leaves its temporary file behind when it fails, so give it a folder that goes away in any case
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as temporary:
+            part = Path(temporary) / name
+            _download(url, part)
+            found = _sha256(part)
+            if sha256 is not None and found != sha256.lower():
+                raise DatasetError(
+                    say(
+                        "{url} is not the file that was expected: its SHA-256 is {found} and not {sha256}.",
+                        url=url,
+                        found=found,
+                        sha256=sha256.lower(),
+                    )
+                )
+            part.replace(target)
+    return target
+
+
+def _file_name(url: str) -> str:
+    """The last part of an address, which must not lead out of a folder."""
+    try:
+        parts = urlsplit(url)
+        name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1]
+        usable = parts.scheme in ("http", "https") and parts.netloc and name not in ("", ".", "..") and "\0" not in name
+    except ValueError:
+        usable = False
+    if not usable:
+        raise DatasetError(say("{url} is not an http or https address of a file.", url=url))
+    return name
+
+
+@contextlib.contextmanager
+def _storing(name: str, folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an error of the file system, or of a name that it cannot have, into one message."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DatasetError(
+            say("{file} cannot be stored in {folder}: {why}.", file=name, folder=folder, why=why)
+        ) from error
+
+
+def _download(url: str, file: Path) -> None:
     import wget
 
+    # wget quotes the path itself, and would quote a quoted one again
     parts = urlsplit(url)
-    # the last part of the address names the file; it must not lead out of the folder
-    name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1]
-    if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
-        raise DatasetError(say("{url} is not an http or https address of a file.", url=url))
-    folder = Path(folder).resolve()
-    target = folder / name
-    if target.exists() and (sha256 is None or _sha256(target) == sha256.lower()):
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    # wget leaves its temporary file behind when it fails, so give it a folder that goes away in any case
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
-        part = Path(temporary) / name
-        # wget quotes the path itself, and would quote a quoted one again
-        unquoted = urlunsplit(parts._replace(path=unquote(parts.path)))
-        try:
-            with _impatient():
-                wget.download(unquoted, out=str(part), bar=lambda now, total, width: _progress(name, now, total))
-        except HTTPError as error:
-            why = say("the server answered {code} {reason}", code=error.code, reason=error.reason)
-            raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=why)) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=error)) from error
-        finally:
-            print()  # ends the line of the progress
-        found = _sha256(part)
-        if sha256 is not None and found != sha256.lower():
-            raise DatasetError(
-                say(
-                    "{url} is not the file that was expected: its SHA-256 is {found} and not {sha256}.",
-                    url=url,
-                    found=found,
-                    sha256=sha256.lower(),
-                )
-            )
-        part.replace(target)
-    return target
+    unquoted = urlunsplit(parts._replace(path=unquote(parts.path)))
+    try:
+        with _impatient():
+            wget.download(unquoted, out=str(file), bar=lambda now, total, width: _progress(file.name, now, total))
+    except HTTPError as error:
+        why = say("the server answered {code} {reason}", code=error.code, reason=error.reason)
+        raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=why)) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DatasetError(say("{url} cannot be downloaded: {why}.", url=url, why=error)) from error
+    finally:
+        print()  # ends the line of the progress
 
 
 def _progress(name: str, now: int, total: int) -> str:
@@ -122,8 +153,10 @@ def upload(client: "APIClient", path: str | os.PathLike[str], name: str | None =
         DatasetError: if the file cannot be used.
     """
     rows = load_rows(path)[list(FIELDS)].to_dict("records")
+    stem = Path(path).stem
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{Path(path).stem}.json"
+        # cut off, since the new ending may be longer than the old one, and names are not to pass 255 bytes
+        file = Path(folder) / f"{stem[:50]}.json"
         file.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-        details = client.data_assets.create(name=name or file.name, file_path=str(file))
+        details = client.data_assets.create(name=name or f"{stem}.json", file_path=str(file))
     return str(client.data_assets.get_id(details))
