@@ -127,6 +127,12 @@ def test_frames_that_cannot_be_used_are_refused(frame: pd.DataFrame, message: st
         check(frame)
 
 
+def test_a_column_that_is_there_twice_is_named() -> None:
+    frame = pd.DataFrame([["a", "1", "0"], ["b", "0", "1"]], columns=["input", "output", "output"])
+    with pytest.raises(DatasetError, match=r'^the test data: the field "output" is there twice'):
+        check(frame_of("x", "y"), frame)
+
+
 def test_check_reads_files_and_names_the_bad_one(tmp_path: Path) -> None:
     train = write(tmp_path, "train.json", json.dumps(ROWS))
     assert check(train, str(train)).of("leak")[0].test == (1, 2)

@@ -187,7 +187,8 @@ def rows_or_refusal(read: Callable[[Path], list[tuple[str, str]]], path: Path) -
         ("a.csv", "input,output\nx,1\n  ,1\n", r'a\.csv, row 2: the field "input" is empty'),
         ("a.csv", "input,output\nx,1\ny\n", r'a\.csv, row 2: the field "output" is null'),
         ("a.csv", "input,output\nx,1\ny, z,1\n", r"a\.csv, row 2: more values than the header has columns"),
-        ("a.csv", '\n\ninput,output\n"x,1\n', r"a\.csv, line 4: unexpected end"),
+        ("a.csv", '\n\ninput,output\n"x,1\n', r"a\.csv, line 4: not a valid table \(unexpected end of data\)"),
+        ("a.csv", 'input,output\n"say "x"",1', r"a\.csv, line 2: .* inside double quotes, write each quote twice"),
         ("a.csv", "text,label\nx,1\n", r'row 1: the field "input" is missing; there is: "text", "label"'),
         ("a.csv", "input,output,output\nx,1,0\n", r'a\.csv: the field "output" is there twice'),
         ("a.csv", ",".join(map(str, range(10_000))) + "\n1", r'the field "input" is missing; .*"9", \.\.\.\.$'),
@@ -272,3 +273,10 @@ def test_describe_counts_the_words_of_the_texts_only() -> None:
     assert table.index.tolist() == ["0", "1", "all"]
     assert table.loc["0"].tolist() == [3, 1, 3, 3.7, 7]
     assert table.loc["all"].tolist() == [5, 1, 3, 3.4, 7]
+
+
+def test_describe_says_what_it_cannot_describe() -> None:
+    with pytest.raises(DatasetError, match=r"the data: there are no rows"):
+        describe(pd.DataFrame({"input": [], "output": []}))
+    with pytest.raises(DatasetError, match=r'the data, row 1: the field "input" is missing; there is: "text"'):
+        describe(pd.DataFrame({"text": ["x"], "output": ["1"]}))

@@ -7,7 +7,7 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -99,11 +99,15 @@ def _parse_table(text: str, file: str) -> list[dict[str, Any]]:
             header, *records = [record for record in reader if record] or [[]]
         except csv.Error as error:
             raise DatasetError(
-                say("{file}, line {line}: {why}.", file=file, line=reader.line_num, why=error)
+                say(
+                    "{file}, line {line}: not a valid table ({why}); inside double quotes, write each quote twice.",
+                    file=file,
+                    line=reader.line_num,
+                    why=error,
+                )
             ) from error
-    for name, count in Counter(header).items():
-        if name and count > 1:  # spreadsheets leave columns without a name behind, which nobody misses
-            raise _refused(file, Problem("repeated", values={"field": shown(name)}))
+    # spreadsheets leave columns without a name behind, which nobody misses
+    _require_different(filter(None, header), file)
     for number, record in enumerate(records, start=1):
         if len(record) > len(header):
             raise DatasetError(
@@ -117,6 +121,12 @@ def _parse_table(text: str, file: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [dict(zip_longest(header, record)) for record in records]
     require_usable(rows, file)
     return rows
+
+
+def _require_different(names: Iterable[Any], file: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise _refused(file, Problem("repeated", values={"field": shown(name)}))
 
 
 def _separator(text: str) -> str:
@@ -157,6 +167,20 @@ def require_usable(rows: Sequence[dict[Any, Any]], name: str) -> None:
             raise _refused(name, replace(problem, row=number))
 
 
+def require_usable_frame(frame: "pd.DataFrame", name: str) -> None:
+    """Refuse a frame that :func:`load_rows` could not have given.
+
+    Args:
+        frame: the rows.
+        name: what to call them in the error.
+
+    Raises:
+        DatasetError: if a column is there twice, if there is no row, or one that cannot be used.
+    """
+    _require_different(frame.columns, name)
+    require_usable(frame.to_dict("records"), name)
+
+
 def _refused(name: str, problem: Problem) -> DatasetError:
     """Say in the reader's language what is wrong with the rows of this name."""
     what = say(problem.text, **problem.values)
@@ -184,9 +208,13 @@ def describe(frame: "pd.DataFrame") -> "pd.DataFrame":
     Returns:
         A row for each output and one for all: how many rows, and the fewest, median, mean and most words. The
         instruction that all inputs share is not counted.
+
+    Raises:
+        DatasetError: if there is no row, or one that cannot be used.
     """
     import pandas as pd
 
+    require_usable_frame(frame, say("the data"))
     prompt = prompt_around(frame["input"])
     words = frame["input"].map(lambda text: len(prompt.inside(text).split()))
     groups = [*words.groupby(frame["output"]), (say("all"), words)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..words import say
 from .report import Finding
-from .rows import load_rows, require_usable
+from .rows import load_rows, require_usable_frame
 from .similarity import PROMPT_INPUTS, Prompt, normalised, prompt_around
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Split:
             source, frame = Path(data).name, load_rows(data)
         else:
             source, frame = say("the {name} data", name=say(name)), data
-            require_usable(frame.to_dict("records"), source)
+            require_usable_frame(frame, source)
         inputs, outputs = list(frame["input"]), list(frame["output"])
         prompt = prompt_around(inputs)
         if around is not None and len(set(inputs)) < PROMPT_INPUTS:
