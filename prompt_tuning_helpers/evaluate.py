@@ -23,7 +23,8 @@ def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
     """Read a label out of a model's answer.
 
     The first line that names a label counts, since a model that was not told to stop may go on with examples of its
-    own. A label must stand by itself: ``10`` and ``1.5`` name no ``1``, but ``1.0``, ``"1"`` and ``Label: 1`` do.
+    own. A label must stand by itself: ``10``, ``1.5`` and ``1,5`` name no ``1``, but ``1.0``, ``"1"`` and ``Label: 1``
+    do. ``1,0`` names two labels, and so does any other row of labels.
 
     Args:
         answer: the generated text; anything that is not text is unusable.
@@ -31,18 +32,55 @@ def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
 
     Returns:
         The label; ``None`` if the answer names none, or if that line names two different ones.
+
+    Raises:
+        ValueError: if there are no labels, if one is empty or no text, or if two differ in nothing but case.
     """
+    known = _by_folded_case(labels)
     if not isinstance(answer, str):
         return None
-    known = {label.casefold(): label for label in labels}
     # Longer labels first, so that "not sure" is not read as "not".
     names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
-    pattern = re.compile(rf"(?<![\w.\-])({names})(?:\.0+)?(?!\w|[.,]\d|-\w)", re.IGNORECASE)
+    one = rf"(?:{names})(?:\.0+)?"
+    letter = r"[^\W_]"  # an underscore is a mark of emphasis, like an asterisk
+    joint = r"(?:[,_\-]|(?<!\d)\.|\.(?!\d))"
+    # A row of labels may be joined without a blank. Behind a minus or a point, a label may be part of something else:
+    # there it does not count as an answer, only against another one.
+    row = re.compile(
+        rf"(?<!{letter})(?<!{letter}[._\-\u2212])(?<!\d,)(?P<doubtful>[.\-\u2212])??"
+        rf"(?P<labels>{one}(?:{joint}{one})*)(?!{letter}|[.,]\d|[_\-]{letter})",
+        re.IGNORECASE,
+    )
+    each = re.compile(rf"(?:^|{joint})({names})(?:\.0+)?(?!{letter})", re.IGNORECASE)
     for line in answer.splitlines():
-        found = {known[match.casefold()] for match in pattern.findall(line) if match.casefold() in known}
-        if found:
-            return found.pop() if len(found) == 1 else None
+        rows = [
+            (match["doubtful"], {known.get(name.casefold()) for name in each.findall(match["labels"])})
+            for match in row.finditer(line)
+        ]
+        if any(not doubtful for doubtful, _ in rows):
+            named = set().union(*(found for _, found in rows))
+            return named.pop() if len(named) == 1 else None
     return None
+
+
+def _by_folded_case(labels: Sequence[str]) -> dict[str, str]:
+    """Check labels, and find each by its text in folded case.
+
+    Raises:
+        ValueError: as in ``parse_label``.
+    """
+    if not labels:
+        raise ValueError("There are no labels to look for.")
+    known: dict[str, str] = {}
+    for label in labels:
+        if not isinstance(label, str):
+            raise ValueError(f"Labels must be text, but {label!r} is of type {type(label).__name__}.")
+        if not label.strip():
+            raise ValueError("A label is empty, which no answer can name.")
+        other = known.setdefault(label.casefold(), label)
+        if other != label:
+            raise ValueError(f"The labels {other!r} and {label!r} differ only in upper and lower case.")
+    return known
 
 
 @dataclass(frozen=True)

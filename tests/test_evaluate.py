@@ -1,11 +1,13 @@
 """From answers to labels, and from labels to scores that say how sure they are."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from prompt_tuning_helpers.evaluate import by_phenomenon, compare, evaluate, parse_label
@@ -29,6 +31,26 @@ TRUTH = ["1", "1", "1", "0", "0", "0"]
         ("I would say 1, clearly.", "1"),
         ("1 1", "1"),
         ("0 or 1", None),
+        ("1,0", None),
+        ("0,1", None),
+        ("1, 0", None),
+        ("1,5", None),
+        ("5,1", None),
+        ("1.0, 1", "1"),
+        ("1-0", None),
+        ("1 -0", None),
+        ("1...0", None),
+        ("1.1", None),
+        ("_1_", "1"),
+        ("__1__.", "1"),
+        ("label_1", None),
+        ("1_0", None),
+        ("0.1", None),
+        ("0.5: label 1", "1"),
+        ("5, so 1", "1"),
+        ("1\n0", "1"),
+        ("1,0\n1", None),
+        ("\u22121", None),
         ("", None),
         ("I love dogs!", None),
         ("10", None),
@@ -49,6 +71,78 @@ def test_labels_may_be_words() -> None:
     assert parse_label("billing.", labels) == "Billing"
     assert parse_label("I am not sure", labels) == "not sure"
     assert parse_label("not billing", labels) is None
+    assert parse_label("not,Billing", labels) is None
+    assert parse_label("not-billing", labels) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "answer", "label"),
+    [
+        (("-1", "1"), "-1", "-1"),
+        (("-1", "1"), "Label: 1.", "1"),
+        (("-1", "1"), "1 -1", None),
+        (("-1", "1"), "1,-1", None),
+        (("-1", "1"), "-1-1", None),
+        (("1", "1.5"), "1.5", "1.5"),
+        (("1", "1.5"), "1", "1"),
+        (("1", "1.0", "0"), "1.00", "1"),
+        (("1", "1.0", "0"), "1.0", "1.0"),
+        (("C", "C++"), "C++!", "C++"),
+        (("N/A", "v1.2"), "n/a", "N/A"),
+        (("N/A", "v1.2"), "v1.2.", "v1.2"),
+        (("N/A", "v1.2"), "v1.25", None),
+        (("a.b", "axb"), "axb", "axb"),
+        (("a|b", "a"), "a|b", "a|b"),
+        (("★", "★★"), "**★★**", "★★"),
+        (("?", "!"), "What?", None),
+        (("?", "!"), "?", "?"),
+        (("坏", "好"), "回答: 好。", "好"),
+        (("坏", "好"), "好、坏", None),
+        (("1", "2", "3"), "1,3", None),
+        (("1", "2", "3"), "1,4", None),
+    ],
+)
+def test_labels_may_hold_punctuation_and_digits(labels: tuple[str, ...], answer: str, label: str | None) -> None:
+    assert parse_label(answer, labels) == label
+
+
+LABEL_SETS = st.sampled_from([("0", "1"), ("-1", "1"), ("bad", "good"), ("not sure", "sure thing"), ("v1.2", "N/A")])
+# what may stand beside a label: words without labels, and punctuation that makes no number, name or word of it
+BESIDE = st.text(alphabet=" \t\"'*_:()!?#|/", max_size=6)
+AROUND = st.lists(st.sampled_from(["The", "label", "is", "7", "2.5", "3,4", "dogs.", "I'd say:"]), max_size=4).map(
+    " ".join
+)
+
+
+@given(LABEL_SETS, st.sampled_from([0, 1]), AROUND, BESIDE, BESIDE, AROUND)
+def test_harmless_text_around_a_label_does_not_matter(
+    labels: tuple[str, str], which: int, before: str, left: str, right: str, after: str
+) -> None:
+    assert parse_label(f"{before} {left}{labels[which]}{right} {after}", labels) == labels[which]
+
+
+@given(LABEL_SETS, st.booleans(), st.text(alphabet=" \t,.;:-/|&+*'\"()_", min_size=1, max_size=5) | st.just(" or "))
+def test_two_different_labels_are_no_answer(labels: tuple[str, str], swapped: bool, separator: str) -> None:
+    first, second = reversed(labels) if swapped else labels
+    answer = f"{first}{separator}{second}"
+    assume(not re.search(r"\d\.0\b", answer))  # 1.0 is the number 1
+    assume(separator[-1] + second not in labels)  # with a minus before it, 1 is -1
+    assert parse_label(answer, labels) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ((), "no labels"),
+        (("0", ""), "empty"),
+        (("0", " "), "empty"),
+        (("yes", "Yes"), "'yes' and 'Yes'"),
+        ((0, 1), "0 is of type int"),
+    ],
+)
+def test_labels_that_no_answer_can_name_are_refused(labels: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        evaluate(["0"], ["0"], labels)
 
 
 @given(st.text())
@@ -59,9 +153,9 @@ def test_any_text_gives_a_label_or_nothing(answer: str) -> None:
         assert label in answer
 
 
-@given(st.sampled_from("01"), st.text(alphabet=" \n\t\"'*_.:()!"), st.text(alphabet=" \n\t\"'*:()!"))
+@given(st.sampled_from("01"), st.text(alphabet=" \n\t\"'*_.:()!"), st.text(alphabet=" \n\t\"'*_:()!"))
 def test_decoration_does_not_matter(label: str, before: str, after: str) -> None:
-    if before[-1:] not in (".", "_"):
+    if before[-1:] != ".":
         assert parse_label(before + label + after) == label
 
 
