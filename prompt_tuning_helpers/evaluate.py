@@ -34,7 +34,7 @@ def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
         The label; ``None`` if the answer names none, or if that line names two different ones.
 
     Raises:
-        ValueError: if there are no labels, if one is empty or no text, or if two differ in nothing but case.
+        ValueError: if there are no labels, if one is empty, of several lines or no text, or if two differ only in case.
     """
     known = _by_folded_case(labels)
     if not isinstance(answer, str):
@@ -75,8 +75,8 @@ def _by_folded_case(labels: Sequence[str]) -> dict[str, str]:
     for label in labels:
         if not isinstance(label, str):
             raise ValueError(f"Labels must be text, but {label!r} is of type {type(label).__name__}.")
-        if not label.strip():
-            raise ValueError("A label is empty, which no answer can name.")
+        if not label.strip() or len(label.splitlines()) > 1:
+            raise ValueError(f"No answer can name the label {label!r}: it must be one line that is not empty.")
         other = known.setdefault(label.casefold(), label)
         if other != label:
             raise ValueError(f"The labels {other!r} and {label!r} differ only in upper and lower case.")

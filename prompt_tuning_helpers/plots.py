@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._metrics import metrics_of
 from .fonts import show_chinese
 from .words import say
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#888888"
 
+LABEL_LENGTH = 30  # characters, from which on a label is cut off
+CHARACTERS_ABREAST = 40  # that fit under one of the matrices; labels with more of them are set upright
+
 
 def plot_loss(details: Mapping[str, Any]) -> "Figure":
     """Plot the loss of a run, step by step, with its mean per epoch.
@@ -26,13 +30,13 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
         The figure; as the last value of a cell it is shown.
 
     Raises:
-        ValueError: if the run has no metrics.
+        ValueError: if the run has no metrics with an epoch and a loss; those that lack one are left out.
     """
-    metrics = details["entity"]["status"].get("metrics") or []
-    values = [record.get("ml_metrics") or record.get("data") or {} for record in metrics]
-    points = [(int(value["epoch"]), float(value["loss" if "loss" in value else "value"])) for value in values if value]
+    metrics = metrics_of(details)
+    points = [(each.epoch, each.loss) for each in metrics if each.epoch is not None and each.loss is not None]
     if not points:
-        raise ValueError("This run has no metrics to plot.")
+        what = "none of them has both an epoch and a loss" if metrics else "there are none"
+        raise ValueError(f"This run has no metrics to plot: {what}.")
     epochs = sorted({epoch for epoch, _ in points})
     by_epoch = {epoch: [loss for other, loss in points if other == epoch] for epoch in epochs}
     # A record knows its epoch but not its place in it: records of an epoch are spread evenly over it.
@@ -108,7 +112,8 @@ def plot_confusion(comparison: "Comparison") -> "Figure":
 
 def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
     """Draw one confusion matrix; the column of unusable answers only where there are any."""
-    answers = [*scores.labels, say("unusable")] if scores.unusable else [*scores.labels]
+    labels = [_shown(label) for label in scores.labels]
+    answers = [*labels, say("unusable")] if scores.unusable else labels
     counts = [list(row[: len(answers)]) for row in scores.confusion]
     most = max(max(sum(row) for row in counts), 1)
     ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, aspect="auto")
@@ -124,13 +129,21 @@ def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
                 color="white" if count > most / 2 else "black",
                 fontweight="bold" if row == column else "normal",
             )
-    ax.set_xticks(range(len(answers)), answers)
-    ax.set_yticks(range(len(scores.labels)), list(scores.labels))
+    # a label is the user's text: a $ or a \\ in it is no mathematics
+    plain = {"parse_math": False, "usetex": False}
+    upright = sum(map(len, answers)) > CHARACTERS_ABREAST
+    ax.set_xticks(range(len(answers)), answers, rotation="vertical" if upright else "horizontal", **plain)
+    ax.set_yticks(range(len(labels)), labels, **plain)
     ax.set_xlabel(say("answered"))
     ax.set_ylabel(say("true label"))
     ax.set_title(title)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
+
+
+def _shown(label: str) -> str:
+    line = " ".join(label.split())
+    return line if len(line) <= LABEL_LENGTH else f"{line[: LABEL_LENGTH - 1].rstrip()}…"
 
 
 def new_figure(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:

@@ -2,11 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ._metrics import epochs_of, metrics_of
 from ._service import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
 from .engine.defaults import default_settings
 from .words import say
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
 
 MOST_EPOCHS = 50  # the service's limit
+
+Number = TypeVar("Number", int, float)
 
 
 class NoTunableModelError(RuntimeError):
@@ -235,7 +238,7 @@ class _Meter:
         if self._started is None:
             self._started = (now, done)
         since, first = self._started
-        epochs = details["entity"].get("prompt_tuning", {}).get("num_epochs")
+        epochs = epochs_of(details) or "?"
         return str(
             tqdm.format_meter(
                 n=done * 100,
@@ -243,7 +246,7 @@ class _Meter:
                 elapsed=now - since,
                 initial=first * 100,
                 ncols=100,
-                prefix=say("Epoch {epoch} of {epochs}, loss {loss:.3f}", epoch=epoch, epochs=epochs or "?", loss=loss),
+                prefix=say("Epoch {epoch} of {epochs}, loss {loss:.3f}", epoch=epoch, epochs=epochs, loss=loss),
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| " + say("{{remaining}} left"),
             )
         )
@@ -259,29 +262,30 @@ def progress_of(details: dict[str, Any]) -> tuple[int, float, float | None]:
         Current epoch, counted from 1; latest loss; the part of the run that is done, ``None`` before the first
         metric. A service that does not report the part is taken at its epochs.
     """
-    entity = details["entity"]
-    metrics = entity["status"].get("metrics") or []
+    metrics = metrics_of(details)
     if not metrics:
         return 1, float("nan"), None
-    latest = metrics[-1].get("ml_metrics") or metrics[-1].get("data") or {}
-    epoch = int(latest.get("epoch", 0)) + 1
-    loss = float(latest.get("loss", latest.get("value", float("nan"))))
-    epochs = entity.get("prompt_tuning", {}).get("num_epochs") or epoch
-    done = float(latest.get("progress", (epoch - 1) / epochs))
-    return epoch, loss, min(1.0, max(0.0, done))
+    epoch = _latest(metric.epoch for metric in metrics) or 0
+    loss = _latest(metric.loss for metric in metrics)
+    done = _latest(metric.progress for metric in metrics)
+    if done is None:
+        done = min(1.0, epoch / (epochs_of(details) or epoch + 1))
+    return epoch + 1, float("nan") if loss is None else loss, done
+
+
+def _latest(values: Iterable[Number | None]) -> Number | None:
+    known = [value for value in values if value is not None]
+    return known[-1] if known else None
 
 
 def _summary(details: dict[str, Any]) -> str:
     """Say in one line how a run ended."""
-    metrics = details["entity"]["status"].get("metrics") or []
-    losses = [float(m["ml_metrics"]["loss"]) for m in metrics if "loss" in (m.get("ml_metrics") or {})]
-    losses = losses or [float(m["data"]["value"]) for m in metrics if "value" in (m.get("data") or {})]
-    epochs = details["entity"].get("prompt_tuning", {}).get("num_epochs")
+    losses = [metric.loss for metric in metrics_of(details) if metric.loss is not None]
     if not losses:
         return say("The tuning run is completed.")
     return say(
         "The tuning run is completed: {epochs} epochs, loss {first:.3f} at the start and {last:.3f} at the end.",
-        epochs=epochs,
+        epochs=epochs_of(details) or "?",
         first=losses[0],
         last=losses[-1],
     )
@@ -289,8 +293,10 @@ def _summary(details: dict[str, Any]) -> str:
 
 def _reason(status: dict[str, Any]) -> str:
     """Find the reason that the service gives for a failure."""
-    errors = (status.get("failure") or {}).get("errors") or []
-    said = [str(error.get("message")) for error in errors if error.get("message")]
+    failure = status.get("failure")
+    errors = failure.get("errors") if isinstance(failure, dict) else failure
+    listed = errors if isinstance(errors, list) else [errors]
+    said = [str(error.get("message") if isinstance(error, dict) else error) for error in listed if error]
     message = status.get("message") or {}
     text = message.get("text") if isinstance(message, dict) else message
     return " ".join(said) or str(text or "")

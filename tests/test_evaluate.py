@@ -134,8 +134,9 @@ def test_two_different_labels_are_no_answer(labels: tuple[str, str], swapped: bo
     ("labels", "said"),
     [
         ((), "no labels"),
-        (("0", ""), "empty"),
-        (("0", " "), "empty"),
+        (("0", ""), "label ''.*not empty"),
+        (("0", " "), "label ' '.*not empty"),
+        (("0", "a\nb"), r"label 'a\\nb': it must be one line"),
         (("yes", "Yes"), "'yes' and 'Yes'"),
         ((0, 1), "0 is of type int"),
     ],

@@ -1,6 +1,10 @@
 """Plots: drawn for real, without a screen, and looked into."""
 
+import io
+import itertools
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -11,6 +15,8 @@ from matplotlib.patches import Rectangle
 
 from prompt_tuning_helpers.evaluate import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss
+
+from .test_tune import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
 
@@ -47,9 +53,23 @@ def test_the_other_form_of_metrics_is_plotted_too() -> None:
     assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()) == pytest.approx([0.0])
 
 
-def test_a_run_without_metrics_is_refused() -> None:
-    with pytest.raises(ValueError, match="no metrics"):
-        plot_loss(run_details())
+def test_records_that_cannot_be_drawn_are_left_out() -> None:
+    records = [{"ml_metrics": {"epoch": 0, "loss": 2.0}}, *ODD_RECORDS, {"ml_metrics": {"epoch": 1}}]
+    figure = plot_loss(run_details(*records, {"data": {"loss": 1.0}}, {"data": {"epoch": "1", "value": "0.5"}}))
+    figure.canvas.draw()
+    assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()) == pytest.approx([2.0, 0.5])
+
+
+@pytest.mark.parametrize("details", [{}, {"entity": {"status": {}}}, {"entity": {"status": {"metrics": None}}}])
+def test_a_run_without_metrics_is_refused(details: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no metrics to plot: there are none"):
+        plot_loss(details)
+
+
+@pytest.mark.parametrize("record", [{"data": {"epoch": 0}}, {"ml_metrics": {"loss": 1.0}}, {"ml_metrics": {}}])
+def test_a_run_without_an_epoch_and_a_loss_is_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="none of them has both an epoch and a loss"):
+        plot_loss(run_details(record))
 
 
 def test_the_comparison_shows_four_bars(comparison: Comparison) -> None:
@@ -66,6 +86,47 @@ def test_unusable_answers_get_a_column_only_where_there_are_any(comparison: Comp
     base, tuned = plot_confusion(comparison).axes
     assert [tick.get_text() for tick in base.get_xticklabels()] == ["0", "1", "unusable"]
     assert [tick.get_text() for tick in tuned.get_xticklabels()] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("$5", "10$"),
+        ("$x^2$", "$\\frac{1}$"),
+        ("a_b^c", "\\alpha"),
+        ("50 %", "{}"),
+        ("да", "نعم"),
+        ("a  blank", "tab\there"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_labels_are_drawn_as_they_are(labels: tuple[str, str], kind: str) -> None:
+    truth = [*labels] * 5
+    figure = plot_confusion(compare(truth, truth, ["?"] * 10, labels))
+    figure.savefig(io.BytesIO(), format=kind)
+    ticks = [*figure.axes[0].get_xticklabels(), *figure.axes[0].get_yticklabels()]
+    shown = [" ".join(label.split()) for label in labels]
+    assert [tick.get_text() for tick in ticks] == [*shown, "unusable", *shown]
+    assert not any(tick.get_parse_math() or tick.get_usetex() for tick in ticks)
+
+
+def test_long_and_empty_labels_leave_room_for_the_matrix(comparison: Comparison) -> None:
+    labels = ("", "word\n" * 500)
+    scores = replace(comparison.base, labels=labels)
+    figure = plot_confusion(replace(comparison, base=scores, tuned=scores))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # among them that there is no room left for the axes
+        figure.canvas.draw()
+    assert figure.axes[0].get_yticklabels()[1].get_text() == "word word word word word word…"
+
+
+def test_many_labels_do_not_overlap() -> None:
+    labels = tuple(f"a label with the number {number}" for number in range(12))
+    figure = plot_confusion(compare(labels, labels, labels, labels))
+    figure.canvas.draw()
+    boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert {tick.get_rotation() for tick in figure.axes[0].get_xticklabels()} == {90.0}
 
 
 def test_plots_speak_the_language_of_the_lesson(monkeypatch: pytest.MonkeyPatch, comparison: Comparison) -> None:

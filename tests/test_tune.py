@@ -52,6 +52,23 @@ def failure(status: int) -> ApiRequestFailure:
     return ApiRequestFailure("Failure during get", httpx.Response(status, request=request, text="{}"))
 
 
+# Records of metrics in which something is missing, or not as it should be.
+ODD_RECORDS: list[Any] = [
+    None,
+    3,
+    {},
+    {"ml_metrics": None},
+    {"ml_metrics": []},
+    {"data": "x"},
+    {"ml_metrics": {"epoch": None, "loss": None, "progress": None}},
+    {"ml_metrics": {"epoch": "second", "loss": "low"}},
+    {"data": {"epoch": [1], "value": {}}},
+    {"data": {"epoch": float("nan"), "value": float("inf")}},
+    {"data": {"epoch": -1, "value": "nan"}},
+    {"ml_metrics": {"epoch": 10**400, "loss": 10**400}},
+]
+
+
 # --- base model and settings
 
 
@@ -124,6 +141,14 @@ def test_a_run_that_does_not_complete_gives_its_reason(state: str) -> None:
         watch((client, "run-1"))
 
 
+@pytest.mark.parametrize("failure", ["Out of memory.", ["Out of memory."], {"errors": ["Out of memory."]}])
+def test_the_reason_may_have_another_form(failure: Any) -> None:
+    client = mock.Mock()
+    client.training.get_details.return_value = details("failed", failure=failure)
+    with pytest.raises(TuningError, match="Out of memory"):
+        watch((client, "run-1"))
+
+
 def test_the_reason_may_be_in_the_message() -> None:
     client = mock.Mock()
     client.training.get_details.return_value = details("failed", message={"level": "error", "text": "Out of memory."})
@@ -191,6 +216,34 @@ def test_progress_is_read_from_either_form_of_metrics() -> None:
     assert progress_of(details("running", metric(1, 0.5, progress=0.4))) == (2, 0.5, 0.4)
     assert progress_of(details("running", metric(1, 0.5))) == (2, 0.5, 0.25)
     assert progress_of(details("running", {"data": {"epoch": 2, "value": 0.25}})) == (3, 0.25, 0.5)
+
+
+def test_progress_skips_what_is_missing_or_odd() -> None:
+    good = metric(1, 0.5, progress=0.4)
+    for odd in ODD_RECORDS:
+        assert progress_of(details("running", good, odd)) == (2, 0.5, 0.4), odd
+    assert progress_of(details("running", {"data": {"epoch": 1}}))[::2] == (2, 0.25)
+    assert progress_of({"entity": {"status": {"state": "running"}}})[2] is None
+
+
+@pytest.mark.parametrize("metrics", [*([record] for record in ODD_RECORDS), {"a": 1}, "x", 3])
+@pytest.mark.parametrize("tuning", [None, {}, {"num_epochs": "three"}, {"num_epochs": 0}, 3])
+def test_odd_details_do_not_end_the_watching(metrics: Any, tuning: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    client = mock.Mock()
+    answers = [details(state) for state in ("running", "completed")]
+    for answer in answers:
+        answer["entity"]["prompt_tuning"] = tuning
+        answer["entity"]["status"]["metrics"] = metrics
+    client.training.get_details.side_effect = answers
+    watch((client, "run-1"), pause=lambda seconds: None)
+    assert capsys.readouterr().out.startswith("The tuning run is completed")
+
+
+def test_the_meter_may_go_back() -> None:
+    meter = _Meter()
+    for epoch, progress in ((1, 0.5), (0, 0.1)):
+        line = meter.text(details("running", metric(epoch, 2.0, progress=progress)), now=100.0 - epoch)
+    assert "Epoch 1 of 4" in line
 
 
 def test_the_meter_shows_epoch_loss_and_time_left() -> None:
