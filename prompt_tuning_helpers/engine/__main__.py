@@ -31,6 +31,10 @@ def tune(
     data: Annotated[Path | None, typer.Option(help="training file, for a new job")] = None,
     model: Annotated[str, typer.Option(help="base model of a new job")] = "smollm2",
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for instance learning_rate=0.02")] = None,
+    parent: Annotated[
+        int | None,
+        typer.Option(metavar="PID", min=1, help="stop, with a checkpoint, once this process, the parent, is gone"),
+    ] = None,
 ) -> None:
     """Tune a soft prompt; run again on the same folder to go on after an interruption."""
     from .errors import EngineError
@@ -45,7 +49,7 @@ def tune(
         raise SystemExit(error.message) from None
     except OSError as error:
         raise SystemExit(f"The job cannot be written to {folder}: {error}. Name another folder.") from None
-    raise SystemExit(run_job(folder, show=data is not None))
+    raise SystemExit(run_job(folder, show=data is not None, parent=parent))
 
 
 def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:

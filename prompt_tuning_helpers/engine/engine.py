@@ -1,6 +1,7 @@
 """The engine's three verbs: list the base models, tune, generate."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -209,5 +210,6 @@ def _facts(source: str) -> dict[str, Any]:
 
 
 def tune_command(job_folder: Path) -> list[str]:
-    """The command line of a tuning job's process; ``job.py`` says what it reads and leaves."""
-    return [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job_folder)]
+    """The command line of a tuning job's process, which does not outlive this one; ``job.py`` says what it leaves."""
+    command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job_folder)]
+    return [*command, "--parent", str(os.getpid())]

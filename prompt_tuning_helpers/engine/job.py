@@ -99,15 +99,17 @@ def _check_fields(path: Path, values: Any, kind: str, required: set[str], known:
         raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")
 
 
-def run_job(folder: Path, show: bool = False) -> int:
+def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
     """Do the job in a folder, from its last checkpoint if there is one.
 
     A second process on the same folder waits for the first. SIGTERM ends the job after the update it is in, with a
-    checkpoint. Under ``torchrun`` several processes do one job together.
+    checkpoint, and so does the end of the parent, if it is named. Under ``torchrun`` several processes do one job
+    together.
 
     Args:
         folder: holds ``job.json``.
         show: whether to print the loss of each epoch.
+        parent: number of the process that started this one, if the job is not to outlive it.
 
     Returns:
         The process's exit code: 0 when the soft prompt is there, 1 when the job failed, 3 when it was stopped, 120
@@ -119,10 +121,14 @@ def run_job(folder: Path, show: bool = False) -> int:
         nonlocal stopping
         stopping = True
 
+    def should_stop() -> bool:
+        # Who loses its parent is given another one.
+        return stopping or (parent is not None and os.getppid() != parent)
+
     signal.signal(signal.SIGTERM, stop)
     keep_freed_memory()
     try:
-        return _run(folder, lambda: stopping, show)
+        return _run(folder, should_stop, show)
     except Exception as error:  # whatever it is, whoever waits for this job must learn of it
         return _fail(folder, *_describe(error))
 
@@ -148,10 +154,13 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     from .tune import Progress, tune, updates_per_epoch
 
     examples = rows.read_rows(job.data)
+    _check_going_on(should_stop)
     loaded = models.load(job.model)
+    _check_going_on(should_stop)
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     _check_tokens(loaded, data, job.settings)
+    _check_going_on(should_stop)
     prompt = soft_prompt.initialise(loaded.model, models.fetch(job.model), job.settings)
     checkpoint = folder / "checkpoint.safetensors"
     updates = job.settings.num_epochs * updates_per_epoch(len(data.rows), job.settings)
@@ -171,6 +180,16 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
+
+
+def _check_going_on(should_stop: Callable[[], bool]) -> None:
+    """Stop while loading; of several processes none may leave the others, so they stop together after an update."""
+    import torch.distributed as dist
+
+    from .tune import TuningStopped
+
+    if not dist.is_initialized() and should_stop():
+        raise TuningStopped
 
 
 def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: TuningSettings) -> None:

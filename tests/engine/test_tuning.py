@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from peft import PeftModel
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from prompt_tuning_helpers.engine import EngineError, TuningSettings, models
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
-from prompt_tuning_helpers.engine.job import Job, run_job
+from prompt_tuning_helpers.engine.job import STOPPED, Job, run_job
 from prompt_tuning_helpers.engine.llama import LlamaForward
 from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
@@ -230,6 +232,53 @@ def test_a_job_goes_on_after_its_process_was_ended(
         for folder in (job, tmp_path / "undisturbed")
     ]
     assert losses[0] == losses[1]
+
+
+# Starts a job and says its number; the job is told of its parent if that option is given.
+STARTER = """
+import os, subprocess, sys
+folder, *options = sys.argv[1:]
+values = [word for option in options for word in (option, str(os.getpid()))]
+job = subprocess.Popen([sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", folder, *values])
+print(job.pid, flush=True)
+job.wait()
+"""
+
+
+def _start_by_another(job: Path, *options: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A process, and the job that it has started."""
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(job), *options], stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    return starter, psutil.Process(int(starter.stdout.readline()))
+
+
+def test_a_job_does_not_outlive_its_parent(job: Path, training_file: Path, settings: TuningSettings) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, num_epochs=10_000)).write(job)
+    starter, process = _start_by_another(job, "--parent")
+    _wait_for(lambda: _lines(job / "metrics.jsonl") > 20, starter)
+    starter.kill()
+    starter.wait(10)
+    psutil.wait_procs([process], 20)
+    assert not process.is_running()
+    with safe_open(job / "checkpoint.safetensors", framework="pt") as checkpoint:
+        assert int(checkpoint.metadata()["update"]) == _lines(job / "metrics.jsonl")
+
+
+def test_a_job_whose_parent_is_gone_already_computes_nothing(job: Path) -> None:
+    assert run_job(job, parent=os.getpid()) == STOPPED  # no process is its own parent
+    assert not (job / "metrics.jsonl").exists()
+    assert run_job(job, parent=os.getppid()) == 0
+
+
+def test_a_job_that_was_started_by_hand_outlives_its_shell(
+    job: Path, training_file: Path, settings: TuningSettings
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, num_epochs=100)).write(job)
+    starter, process = _start_by_another(job)
+    starter.kill()
+    starter.wait(10)
+    psutil.wait_procs([process], 60)
+    assert (job / "soft_prompt").is_dir()
 
 
 def _lines(path: Path) -> int:

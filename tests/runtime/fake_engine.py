@@ -1,6 +1,7 @@
 """A stand-in for the engine: the same interface, no tensors, answers at once; its tuning job is fake_job.py."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -98,5 +99,5 @@ class FakeEngine(Engine):
 
 
 def fake_tune_command(folder: Path) -> list[str]:
-    """The command line of a job that tunes nothing."""
-    return [sys.executable, str(Path(__file__).with_name("fake_job.py")), str(folder)]
+    """The command line of a job that tunes nothing and ends with this process."""
+    return [sys.executable, str(Path(__file__).with_name("fake_job.py")), str(folder), str(os.getpid())]

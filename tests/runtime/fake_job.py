@@ -2,13 +2,14 @@
 
 import fcntl
 import json
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 
 
-def work(folder: Path) -> int:
+def work(folder: Path, parent: int) -> int:
     job = json.loads((folder / "job.json").read_text())
     settings = job["settings"]
     what = str(settings["init_text"])
@@ -32,6 +33,8 @@ def work(folder: Path) -> int:
             record = {"timestamp": f"2026-01-01T00:00:{step % 60:02d}.123Z", "iteration": step, "epoch": step // 2}
             file.write(json.dumps({**record, "loss": 1 / (step + 1), "progress": (step + 1) / steps}) + "\n")
             file.flush()
+            if os.getppid() != parent:
+                return 3
             time.sleep(0.2 if what in ("late", "slow") else 0.005)
     (folder / "unfinished").mkdir(exist_ok=True)
     (folder / "unfinished" / "tuning_settings.json").write_text(json.dumps(settings))
@@ -44,4 +47,4 @@ if __name__ == "__main__":
     job_folder = Path(sys.argv[1])
     with (job_folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first
-        sys.exit(work(job_folder))
+        sys.exit(work(job_folder, int(sys.argv[2])))

@@ -1,5 +1,6 @@
 """Serves the tiny model with the real engine, whose tuning jobs write a checkpoint every few updates."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,10 +13,14 @@ import sys
 from pathlib import Path
 from prompt_tuning_helpers.engine import job, tune
 tune.CHECKPOINT_SECONDS = 0.2
-sys.exit(job.run_job(Path(sys.argv[1])))
+sys.exit(job.run_job(Path(sys.argv[1]), parent=int(sys.argv[2])))
 """
 
 if __name__ == "__main__":
     state = State(Path(sys.argv[1]))
     write_logs(state)
-    serve(state, Engine({"local/tiny": "tiny"}), command=lambda folder: [sys.executable, "-c", JOB, str(folder)])
+
+    def command(folder: Path) -> list[str]:
+        return [sys.executable, "-c", JOB, str(folder), str(os.getpid())]
+
+    serve(state, Engine({"local/tiny": "tiny"}), command=command)
