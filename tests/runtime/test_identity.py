@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
+from prompt_tuning_helpers.runtime.tokens import Tokens
 
 GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 
@@ -89,3 +90,30 @@ def test_cpd_mode_signs_in(client: TestClient, runtime: Runtime) -> None:
     issued = client.post("/icp4d-api/v1/authorize", json=body).json()["token"]
     assert client.get("/v2/projects", headers={"Authorization": f"Bearer {issued}"}).status_code == 200
     assert client.post("/icp4d-api/v1/authorize", json={"username": "admin", "api_key": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize("step", [-7200, 7200])
+def test_a_token_lasts_whatever_the_clock_does(
+    client: TestClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    real, passed = time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: real() - step)  # it is set right after the token was issued
+    issued, _ = runtime.tokens.issue("access", 3600)
+    header = {"Authorization": f"Bearer {issued}"}
+    monkeypatch.setattr(time, "time", real)
+    assert client.get("/v2/projects", headers=header).status_code == 200
+    monkeypatch.setattr(time, "monotonic", lambda: passed() + 3601)
+    answer = client.get("/v2/projects", headers=header)
+    assert answer.json()["errors"][0]["code"] == "authentication_token_expired"
+
+
+def test_a_token_of_an_earlier_run_goes_by_the_clock(client: TestClient, runtime: Runtime) -> None:
+    earlier = Tokens(runtime.secrets.signing_key)
+    for seconds, status in ((60, 200), (-1, 401)):
+        header = {"Authorization": f"Bearer {earlier.issue('access', seconds)[0]}"}
+        assert client.get("/v2/projects", headers=header).status_code == status
+
+
+def test_a_token_without_an_end_is_refused(client: TestClient, runtime: Runtime) -> None:
+    endless = jwt.encode({"aud": "access"}, runtime.secrets.signing_key, algorithm="HS256")
+    assert client.get("/v2/projects", headers={"Authorization": f"Bearer {endless}"}).status_code == 401
