@@ -5,13 +5,14 @@ import shlex
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import psutil
 import typer
 from filelock import FileLock, Timeout
 
 from ..engine.models import DEFAULT_SOURCE
-from .endpoint import Endpoint, default_state, running_endpoint, stop_recorded
+from .endpoint import Endpoint, default_state, live_record, running_endpoint, stop_recorded
 from .job_folder import end_recorded_processes
-from .processes import stop_after
+from .processes import KnownProcess, end_when
 from .sources import select_models
 from .state import State
 
@@ -41,23 +42,27 @@ def serve(
     ] = None,
     until_exit_of: Annotated[
         int | None,
-        typer.Option(metavar="PID", help="Stop when this process is gone, a notebook's kernel for instance."),
+        typer.Option(metavar="PID", min=1, help="Stop when this process is gone, a notebook's kernel for instance."),
     ] = None,
+    while_used: Annotated[bool, typer.Option("--while-used", hidden=True)] = False,  # for connect()
 ) -> None:
     """Run in the foreground until Ctrl-C."""
     from ..engine import Engine
-    from .server import StateInUse, write_logs
     from .server import serve as run_server
+    from .server import write_logs
+    from .state_lock import StateInUse, StateLost
 
     os.umask(0o077)  # whatever is written, only its owner reads it
     folder = _state(state)
     try:
         selection = select_models(model or (), alias or ())
-        write_logs(folder)
         if until_exit_of is not None:
-            stop_after(until_exit_of)
-        run_server(folder, Engine(selection.models, selection.aliases), port, on_started=_announce)
-    except (StateInUse, ValueError) as error:
+            _stop_after(until_exit_of)
+        write_logs(folder)
+        run_server(
+            folder, Engine(selection.models, selection.aliases), port, on_started=_announce, while_used=while_used
+        )
+    except (StateInUse, StateLost, ValueError) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
@@ -124,11 +129,31 @@ def _running(folder: Path | None) -> Endpoint:
     except PermissionError as error:
         _fail(str(error))
     if endpoint is None:
-        typer.echo(
-            f"No runtime runs on {state.root}. Start one with: python -m prompt_tuning_helpers.runtime serve", err=True
-        )
+        typer.echo(_describe_none(state), err=True)
         raise typer.Exit(NOT_RUNNING)
     return endpoint
+
+
+def _describe_none(state: State) -> str:
+    """Say why no runtime can be used, and what to do."""
+    record = live_record(state.root)
+    if record is None:
+        return f"No runtime runs on {state.root}. Start one with: python -m prompt_tuning_helpers.runtime serve"
+    if record.endpoint is not None:
+        return (
+            f"The runtime on {state.root} (process {record.process.pid}) does not answer. Its log may say why: "
+            f"{state.log}"
+        )
+    return f"A runtime is {record.phase} on {state.root} (process {record.process.pid}). Try again in a moment."
+
+
+def _stop_after(pid: int) -> None:
+    """End this process once another one is gone."""
+    try:
+        process = KnownProcess.find(pid)
+    except psutil.NoSuchProcess:
+        _fail(f"--until-exit-of names process {pid}, which is not there.")
+    end_when(lambda: not process.is_alive(), "until-exit-of")
 
 
 def _stop(state: State) -> bool:

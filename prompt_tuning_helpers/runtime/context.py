@@ -48,13 +48,19 @@ class Runtime:
         self.database.close()
 
 
-def open_runtime(state: State, engine: Engine, command: Callable[[Path], list[str]]) -> Runtime:
+def open_runtime(
+    state: State,
+    engine: Engine,
+    command: Callable[[Path], list[str]],
+    is_lost: Callable[[], bool] = lambda: False,
+) -> Runtime:
     """Open a state folder that this process has locked.
 
     Args:
         state: the folder; prepared if it is new.
         engine: tunes and answers.
         command: the command line of a tuning job's process.
+        is_lost: tells whether the folder was taken away meanwhile; nothing is changed there then.
     """
     state.prepare()
     secrets = load_secrets(state)
@@ -70,7 +76,7 @@ def open_runtime(state: State, engine: Engine, command: Callable[[Path], list[st
         trainings=trainings,
         models=models,
         deployments=Deployments(database),
-        jobs=Jobs(trainings, models, state.jobs, command),
+        jobs=Jobs(trainings, models, state.jobs, command, is_lost),
         engine=engine,
         cards={card.model_id: card for card in engine.list_base_models()},
     )

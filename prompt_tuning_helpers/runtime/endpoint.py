@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from .._ownership import complaint
-from .processes import end_process, is_alive, started_at
+from .files import write_file
+from .processes import KnownProcess
 
 HEALTH_TIMEOUT = 10.0
+RECORD = "endpoint.json"
 
 
 @dataclass(frozen=True)
@@ -42,28 +44,69 @@ def default_state() -> Path:
     return platformdirs.user_data_path("prompt-tuning-helpers") / "runtime"
 
 
-def endpoint_text(endpoint: Endpoint) -> str:
-    """The endpoint file's content; the process's start time tells it from a later one with the same id."""
-    return json.dumps({**asdict(endpoint), "started": started_at(endpoint.pid)})
+@dataclass(frozen=True)
+class Record:
+    """What the process that uses a state folder says of itself there.
+
+    Args:
+        process: the process.
+        phase: ``"starting"``, ``"running"`` or ``"ending"``.
+        endpoint: where it is found; ``None`` unless it is running.
+    """
+
+    process: KnownProcess
+    phase: str
+    endpoint: Endpoint | None = None
 
 
-def recorded_endpoint(state: Path) -> Endpoint | None:
-    """The endpoint in a state folder's file if its process lives, without asking the server."""
-    return (_read_record(state) or (None, 0.0))[0]
+def write_record(state: Path, phase: str, endpoint: Endpoint | None = None) -> None:
+    """Say in a state folder what this process does there.
+
+    Raises:
+        OSError: when the folder cannot be written.
+    """
+    process = KnownProcess.find(os.getpid())
+    record = {"phase": phase, **process.to_record(), **(asdict(endpoint) if endpoint else {})}
+    write_file(state / RECORD, json.dumps(record).encode())
 
 
-def _read_record(state: Path) -> tuple[Endpoint, float] | None:
-    """The endpoint whose process lives, and when that started."""
-    text = _read_own(state / "endpoint.json")
+def remove_record(state: Path) -> None:
+    """Remove the record of this process; another's stays."""
+    record = read_record(state)
+    if record is not None and record.process == KnownProcess.find(os.getpid()):
+        (state / RECORD).unlink(missing_ok=True)
+
+
+def read_record(state: Path) -> Record | None:
+    """Read a state folder's record, whether its process is still there or not.
+
+    Raises:
+        PermissionError: if other users control it; the message says what to do.
+    """
+    text = _read_own(state / RECORD)
     if text is None:
         return None
     try:
         record = json.loads(text)
-        started = float(record.pop("started"))
-        endpoint = Endpoint(**{**record, "models": tuple(record["models"])})
-        return (endpoint, started) if is_alive(endpoint.pid, started) else None
+        process, phase = KnownProcess.from_record(record), record.pop("phase", "running")
+        if phase != "running":
+            return Record(process, phase)
+        del record["started"]
+        return Record(process, phase, Endpoint(**{**record, "models": tuple(record["models"])}))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def live_record(state: Path) -> Record | None:
+    """Read a state folder's record if its process is still there, without asking it."""
+    record = read_record(state)
+    return record if record is not None and record.process.is_alive() else None
+
+
+def recorded_endpoint(state: Path) -> Endpoint | None:
+    """The endpoint in a state folder's file if its process lives, without asking the server."""
+    record = live_record(state)
+    return record.endpoint if record else None
 
 
 def _read_own(file: Path) -> bytes | None:
@@ -84,16 +127,16 @@ def _read_own(file: Path) -> bytes | None:
 
 
 def stop_recorded(state: Path, patience: float) -> bool | None:
-    """End the runtime of a state folder.
+    """End the runtime of a state folder, also one that is still starting.
 
     Returns:
-        Whether it has ended within so many seconds; ``None`` when none was running.
+        Whether it has ended within so many seconds; ``None`` when none was there.
 
     Raises:
         PermissionError: as in ``running_endpoint``.
     """
-    record = _read_record(state)
-    return None if record is None else end_process(record[0].pid, record[1], patience)
+    record = live_record(state)
+    return None if record is None else record.process.end(patience)
 
 
 def running_endpoint(state: Path | None = None) -> Endpoint | None:

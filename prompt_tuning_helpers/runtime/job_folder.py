@@ -10,7 +10,7 @@ import psutil
 
 from ..engine.metrics import read_metrics as read_records
 from .files import AtomicFile, make_private_folder, sync_folder, write_file
-from .processes import end_process, kill_process, started_at
+from .processes import KnownProcess
 
 TRAINING_DATA = "training_data.json"
 LOG = "job.log"
@@ -70,7 +70,7 @@ def last_log_line(folder: Path) -> str:
 def record_process(folder: Path, pid: int) -> None:
     """Note which process works on the job, for a runtime that starts after this one was killed."""
     try:
-        write_file(folder / PROCESS, json.dumps({"pid": pid, "started": started_at(pid)}).encode())
+        write_file(folder / PROCESS, json.dumps(KnownProcess.find(pid).to_record()).encode())
     except (psutil.Error, OSError):
         # The process is over already, or its folder was deleted: a note that is missing costs nothing but the time
         # in which a second process waits for the job's lock.
@@ -81,9 +81,8 @@ def end_recorded_processes(jobs: Path, patience: float = 20.0) -> None:
     """End the processes that work on jobs for a runtime that is gone, gently at first."""
     for note in jobs.glob(f"*/{PROCESS}"):
         try:
-            record = json.loads(note.read_text(encoding="utf-8"))
-            pid, started = int(record["pid"]), float(record["started"])
+            process = KnownProcess.from_record(json.loads(note.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if not end_process(pid, started, patience):
-            kill_process(pid, started, patience)
+        if not process.end(patience):
+            process.kill(patience)

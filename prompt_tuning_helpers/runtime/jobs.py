@@ -37,16 +37,23 @@ class Jobs:
         trainings: the records.
         models: where tuned models go.
         folder: holds a folder per job.
-        command: gives the command line of a job's process.
+        command: gives the command line of a job's process, which is to end when this process does.
+        is_lost: tells whether the folder was taken away; what happens to a job then says nothing about its training.
     """
 
     def __init__(
-        self, trainings: Trainings, models: Models, folder: Path, command: Callable[[Path], list[str]]
+        self,
+        trainings: Trainings,
+        models: Models,
+        folder: Path,
+        command: Callable[[Path], list[str]],
+        is_lost: Callable[[], bool],
     ) -> None:
         self._trainings = trainings
         self._models = models
         self._folder = folder
         self._command = command
+        self._is_lost = is_lost
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -79,18 +86,20 @@ class Jobs:
         shutil.rmtree(self.folder(training_id), ignore_errors=True)
 
     def stop(self) -> None:
-        """End the running process gently; its training goes on at the next start."""
+        """End the running process, gently if its folder is still there; its training goes on at the next start."""
         with self._lock:
             self._stopping = True
             current = self._current
         self._wake.set()
         if current is not None:
+            if self._is_lost():
+                current[1].kill()
             _end_process(current[1])
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
 
     def _work(self) -> None:
-        while not self._stopping:
+        while not self._stopping and not self._is_lost():
             # Cleared before looking, so that a training recorded after the look is not missed.
             self._wake.clear()
             try:
@@ -109,7 +118,7 @@ class Jobs:
         in_vain, furthest = 0, len(read_metrics(folder))
         while not self._settle(training):
             code = self._run_process(training)
-            if code is None:
+            if code is None or self._is_lost():
                 return
             done = len(read_metrics(folder))
             in_vain = 0 if done > furthest else in_vain + 1
@@ -152,7 +161,8 @@ class Jobs:
         finally:
             with self._lock:
                 self._current = None
-            (folder / PROCESS).unlink(missing_ok=True)
+            if not self._is_lost():
+                (folder / PROCESS).unlink(missing_ok=True)
 
     def _is_running(self, training: Training) -> bool:
         found = self._trainings.find(training.id)

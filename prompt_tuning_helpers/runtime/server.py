@@ -6,25 +6,27 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
-from filelock import BaseFileLock, FileLock, Timeout
 
 from ..engine import Engine, tune_command
 from .app import create_app
 from .certificates import make_certificates
 from .context import Runtime, open_runtime
-from .endpoint import Endpoint, endpoint_text, recorded_endpoint
-from .files import make_private_folder, write_file
+from .endpoint import Endpoint
+from .files import make_private_folder
 from .job_folder import end_recorded_processes
+from .lost_state import RefuseWhenLost
+from .processes import end_when
 from .removal import remove_orphans
 from .state import State
+from .state_lock import LockedState, StateLost, lock_state
+from .users import UsersLock
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +34,8 @@ HOST = "127.0.0.1"
 # The SDK's connections live for 5 s between its polls: one that the server closed first would make it repeat a POST.
 KEEP_ALIVE_SECONDS = 75
 CERTIFICATE_CHECK_SECONDS = 60
-OTHER_STARTS_SECONDS = 60.0
 LOG_BYTES, LOG_FILES = 5 * 2**20, 3
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-class StateInUse(Exception):
-    """Another runtime uses the state folder; the message names it and says what to do."""
 
 
 class Server(uvicorn.Server):
@@ -73,8 +70,9 @@ def serve(
     port: int = 0,
     command: Callable[[Path], list[str]] = tune_command,
     on_started: Callable[[Endpoint], None] = lambda _: None,
+    while_used: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT, or until the state folder is taken away.
 
     Args:
         state: the state folder; made if it is not there.
@@ -82,22 +80,28 @@ def serve(
         port: where to listen on 127.0.0.1; 0 for a free one.
         command: the command line of a tuning job's process.
         on_started: told the endpoint once the server accepts connections.
+        while_used: end when the last process that uses this runtime has ended.
 
     Raises:
         StateInUse: when another runtime uses the folder.
+        StateLost: when the folder was deleted, moved or replaced while the runtime ran.
         OSError: when the port is taken or the folder cannot be used.
     """
     make_private_folder(state.root)
-    with _lock(state):
-        state.endpoint.unlink(missing_ok=True)
+    with lock_state(state) as locked:
+        end_when(lambda: _is_lost(locked), "state-folder")
+        if while_used:
+            end_when(UsersLock(state.users).try_alone, "users")
         # asyncio sets TCP_NODELAY only where the protocol is named; without it each call takes 40 ms longer.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             try:
-                _serve_on(listener, state, engine, command, on_started)
+                _serve_on(listener, locked, engine, command, on_started)
             except sqlite3.DatabaseError as error:
                 raise OSError(f"{state.database}: {error}") from error
+        if locked.is_lost():
+            raise StateLost(locked.loss)
 
 
 def write_logs(state: State) -> None:
@@ -111,39 +115,36 @@ def write_logs(state: State) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _lock(state: State) -> AbstractContextManager[BaseFileLock]:
-    # Who comes second says so once the first can be used: whoever started it may do with that one.
-    lock = FileLock(state.lock, mode=0o600)
-    deadline = time.monotonic() + OTHER_STARTS_SECONDS
-    while True:
-        try:
-            return lock.acquire(timeout=0)
-        except Timeout:
-            if recorded_endpoint(state.root) or time.monotonic() > deadline:
-                raise StateInUse(_describe_other(state)) from None
-            time.sleep(0.1)
-
-
 def _serve_on(
     listener: socket.socket,
-    state: State,
+    locked: LockedState,
     engine: Engine,
     command: Callable[[Path], list[str]],
     on_started: Callable[[Endpoint], None],
 ) -> None:
-    runtime = open_runtime(state, engine, command)
+    state = locked.state
+    runtime = open_runtime(state, engine, command, locked.is_lost)
     runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
     try:
         # In this order: the folder of a job that was deleted says which process still works on it.
         end_recorded_processes(state.jobs)
         remove_orphans(runtime)
-        _run(runtime, listener, on_started)
+        _run(runtime, locked, listener, on_started)
     finally:
-        state.endpoint.unlink(missing_ok=True)
+        locked.note("ending")
         runtime.close()
 
 
-def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoint], None]) -> None:
+def _is_lost(locked: LockedState) -> bool:
+    if locked.is_lost():
+        logger.error("%s", locked.loss)
+        return True
+    return False
+
+
+def _run(
+    runtime: Runtime, locked: LockedState, listener: socket.socket, on_started: Callable[[Endpoint], None]
+) -> None:
     certificates = make_certificates(runtime.state.certificates)
 
     async def renew_certificate() -> None:
@@ -160,7 +161,7 @@ def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoi
             logger.exception("The certificate could not be renewed, which is tried again")
 
     config = uvicorn.Config(
-        create_app(runtime),
+        RefuseWhenLost(create_app(runtime), locked.is_lost, locked.loss),
         ssl_certfile=certificates.server,
         ssl_keyfile=certificates.server,
         loop="asyncio",
@@ -186,28 +187,22 @@ def _run(runtime: Runtime, listener: socket.socket, on_started: Callable[[Endpoi
             pid=os.getpid(),
             models=tuple(runtime.cards),
         )
-        write_file(runtime.state.endpoint, endpoint_text(endpoint).encode())
+        locked.publish(endpoint)
         runtime.jobs.start()
         logger.info("Serving %s at %s", ", ".join(endpoint.models), endpoint.url)
         # The first question need not wait for the model then; one that cannot be loaded is told to whoever asks.
         threading.Thread(target=runtime.engine.warm_up, name="warm-up", daemon=True).start()
         on_started(endpoint)
 
-    _ignore_signals_after_shutdown()
-    Server(config, started).run(sockets=[listener])
+    server = Server(config, started)
+    _end_on_signals(server)
+    server.run(sockets=[listener])
     logger.info("Stopped")
 
 
-def _ignore_signals_after_shutdown() -> None:
-    # uvicorn raises the signal again once it has shut down, which by default would end the process before its clean-up.
-    try:
+def _end_on_signals(server: Server) -> None:
+    # Also before uvicorn listens to signals, and after its shutdown, when it raises them again: by default the second
+    # would end the process before its clean-up.
+    with suppress(ValueError):  # not in the main thread, where no signal arrives
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-    except ValueError:
-        return  # not in the main thread, where no signal arrives
-
-
-def _describe_other(state: State) -> str:
-    other = recorded_endpoint(state.root)
-    who = f"Another runtime (process {other.pid}, {other.url})" if other else "Another runtime"
-    return f"{who} uses {state.root}. Use that one, end it with `stop`, or name another folder with --state."
+            signal.signal(number, server.handle_exit)

@@ -26,6 +26,11 @@ class State:
         return self.root / "runtime.lock"
 
     @property
+    def users(self) -> Path:
+        """Locked by the processes that use the runtime. It is never removed, so that all lock the same file."""
+        return self.root / "users.lock"
+
+    @property
     def endpoint(self) -> Path:
         """Where the running runtime is found."""
         return self.root / "endpoint.json"

@@ -1,6 +1,7 @@
 """A runtime with a fake engine inside the test's own process."""
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.app import create_app
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
+from prompt_tuning_helpers.runtime.endpoint import stop_recorded
+from prompt_tuning_helpers.runtime.job_folder import end_recorded_processes
 from prompt_tuning_helpers.runtime.state import State
 
 from .fake_engine import FakeEngine, fake_tune_command
@@ -42,6 +45,25 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     opened = open_fake(tmp_path / "state")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder; what a test that failed left running on it is ended."""
+    state = tmp_path / "state"
+    yield state
+    stop_recorded(state, 10)
+    end_recorded_processes(state / "jobs")
+
+
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes to be ended after the test, whatever became of them."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait(10)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread, Timer
@@ -19,11 +19,10 @@ import pytest
 from safetensors import safe_open
 from starlette.testclient import TestClient
 
-from prompt_tuning_helpers.runtime.endpoint import Endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.job_folder import end_recorded_processes
+from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.conftest import REPOSITORY, start_runtime
 
-from .conftest import wait_for_training
+from .conftest import BASE, wait_for_training
 from .ledger import PATHS, Ledger
 from .servers import connect, fake_command, wait_until
 
@@ -40,15 +39,6 @@ def chance() -> random.Random:
     seed = int(os.environ.get("KILLS_SEED") or random.randrange(10**6))
     print(f"KILLS_SEED={seed}")
     return random.Random(seed)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """A state folder; what a test that failed left running on it is ended."""
-    state = tmp_path / "state"
-    yield state
-    stop_recorded(state, 10)
-    end_recorded_processes(state / "jobs")
 
 
 def real_command(state: Path) -> list[str]:
@@ -188,6 +178,35 @@ def test_a_training_ends_as_if_it_had_not_been_killed(state: Path, chance: rando
     assert losses[0] == losses[1]
     assert kept, "nothing was killed after a checkpoint"
     assert kept <= set(records_of(state, disturbed))
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("make_command", [fake_command, real_command])
+def test_a_job_ends_by_itself_when_its_server_was_killed(
+    state: Path, chance: random.Random, make_command: Callable[[Path], list[str]]
+) -> None:
+    """It leaves what the next server's job needs to go on, and computes nothing twice."""
+    is_real = make_command is real_command
+    settings = {"num_epochs": 400, "batch_size": 1} if is_real else {"num_epochs": 10}
+    process, endpoint = start_runtime(state, make_command(state))
+    ledger = Ledger({"project_id": endpoint.project_id}, chance, REAL if is_real else BASE)
+    with connect(endpoint) as client:
+        ledger.data = ledger.upload(client, json.dumps([{"input": "good", "output": "1"}] * 10).encode())
+        training = ledger.train(client, init_method="text", init_text="slow", **settings)
+    wait_until(lambda: len(records_of(state, training)) > 2, 60)
+    (job,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait(10)
+    wait_until(lambda: not job.is_running(), 20)
+    records = records_of(state, training)
+    assert not (state / "jobs" / training / "soft_prompt").exists()
+    if is_real:
+        assert checkpointed_records_of(state, training) == records
+    process, endpoint = start_runtime(state, make_command(state))
+    with connect(endpoint) as client:
+        wait_until(lambda: len(records_of(state, training)) > len(records), 60)
+        assert records_of(state, training)[: len(records)] == records
     process.terminate()
     assert process.wait(30) == 0
 
