@@ -1,4 +1,4 @@
-"""Starting the local runtime in the background, and stopping it with the process that started it."""
+"""Starting the local runtime in the background, and stopping it with the last process that uses it."""
 
 import atexit
 import importlib.util
@@ -15,6 +15,7 @@ from ._service import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
     from .runtime.endpoint import Endpoint
+    from .runtime.users import UsersLock
 
 LOCAL_REQUIREMENTS = (
     "filelock",
@@ -32,6 +33,9 @@ LOCAL_REQUIREMENTS = (
     "uvicorn",
 )
 START_SECONDS = 180.0
+
+# What this process uses, by its folder: the locks last as long as the process.
+_used: dict[Path, "UsersLock"] = {}
 
 
 def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
@@ -54,12 +58,13 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
         raise ConnectionSetupError(f"The base model {model!r} cannot be had: {problem}") from problem
     log = folder / "started-by-notebook.log"
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]
-    command += ["--state", str(folder), "--model", model, "--until-exit-of", str(os.getpid())]
+    command += ["--state", str(folder), "--model", model, "--while-used"]
     command += [f"--alias={name}={model}" for name in names]
     # Jupyter asks for coloured output, which would make the log hard to read.
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        use(folder)
         log.write_text(shlex.join(command) + "\n", encoding="utf-8")
     except OSError as problem:
         raise ConnectionSetupError(
@@ -76,7 +81,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
             env={**environment, "NO_COLOR": "1"},
             start_new_session=True,
         )
-    _stop_at_exit(process)
+    _stop_at_exit(process, folder)
     endpoint = wait_for(process, folder, log)
     if in_notebook():
         from IPython.display import clear_output
@@ -84,6 +89,29 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
         # The progress of the download has served its purpose.
         clear_output(wait=True)  # type: ignore[no-untyped-call]
     return endpoint
+
+
+def use(folder: Path) -> None:
+    """Count this process among the users of a folder's runtime, until it ends.
+
+    One that was started in the background lasts as long as it has users. If it is just ending, this waits until it has.
+
+    Args:
+        folder: the runtime's state.
+
+    Raises:
+        OSError: if the folder is not there or cannot be written.
+    """
+    from .runtime.state import State
+    from .runtime.users import UsersLock
+
+    lock = _used.get(folder)
+    while lock is None or not lock.is_current():
+        if lock is not None:
+            lock.close()
+        lock = UsersLock(State(folder).users)
+        lock.share()
+    _used[folder] = lock
 
 
 def lacking_packages() -> list[str]:
@@ -114,16 +142,17 @@ def wait_for(
     pause: Callable[[float], None] = time.sleep,
 ) -> "Endpoint":
     """Wait until a runtime that was just started has told its address."""
-    from .runtime.endpoint import running_endpoint
+    from .runtime.endpoint import live_record, running_endpoint
 
     until = time.monotonic() + seconds
     while True:
         ended = process.poll() is not None
-        # Asked after the process: if it ended because another one was quicker, that one is used.
+        # Asked after the process: if it ended because another one was quicker, that one is used as soon as it serves.
+        record = live_record(folder)
         endpoint = running_endpoint(folder)
         if endpoint is not None:
             return endpoint
-        if ended:
+        if ended and (record is None or record.phase != "starting"):
             raise ConnectionSetupError(f"The local runtime ended while starting. The end of {log}:\n{_tail(log)}")
         if time.monotonic() > until:
             process.terminate()
@@ -141,12 +170,15 @@ def _tail(log: Path, lines: int = 15) -> str:
         return f"(it cannot be read: {problem})"
 
 
-def _stop_at_exit(process: "subprocess.Popen[bytes]") -> None:
-    """Stop the runtime when this process ends in an orderly way; otherwise it notices by itself that we are gone."""
+def _stop_at_exit(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Stop the runtime when this process ends in an orderly way and was the only user.
+
+    Otherwise the runtime notices by itself that its last user is gone.
+    """
     owner = os.getpid()
 
     def stop() -> None:
-        if os.getpid() != owner or process.poll() is not None:
+        if os.getpid() != owner or process.poll() is not None or not _used[folder].try_alone():
             return
         process.terminate()
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ._background import require_packages, start
+from ._background import require_packages, start, use
 from ._service import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
 from ._settings import API_KEY, ENVIRONMENT, URL, Setting, Settings, overlooked_file, read_settings
 from .words import say
@@ -66,7 +66,8 @@ def connect(*, model: str | None = None, state: str | Path | None = None) -> Con
 
     With ``WATSONX_APIKEY`` set, in the environment or in a file called ``.env`` in the working folder, that is
     watsonx.ai; in a hosted watsonx.ai notebook, the service that the notebook belongs to; otherwise the local runtime,
-    which is started in the background unless it is already up, and which stops with this process.
+    which is started in the background unless it is already up; one that was started in this way stops with the last
+    process that uses it.
 
     The key goes to a region of watsonx.ai or to a runtime of the user's own on this computer, and only if the address
     comes from the same place as the key, so that nobody else's ``.env`` can send it elsewhere.
@@ -196,6 +197,8 @@ def _local(model: str | None, state: str | Path | None) -> Connection:
     if not _can_find_runtimes():
         require_packages()
     folder = _state_folder(state)
+    with contextlib.suppress(OSError):  # one that is not there or cannot be written is told of by what comes next
+        use(folder)
     endpoint = _own_runtime(folder)
     if endpoint is None:
         endpoint = start(model or os.environ.get("LOCAL_WATSONX_MODEL") or DEFAULT_MODEL, folder)
@@ -367,4 +370,6 @@ def _own_runtime_at(url: str, folder: Path) -> "Endpoint":
             "Your key goes nowhere else on this computer. Unset WATSONX_APIKEY, and connect() finds your runtime by "
             f"itself or starts it; or set all variables, LOCAL_WATSONX_STATE among them, anew with: {SET_UP}"
         )
+    with contextlib.suppress(OSError):
+        use(folder)
     return running
