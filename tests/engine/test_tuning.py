@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 from peft import PeftModel
@@ -27,6 +26,7 @@ from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
+from prompt_tuning_helpers.runtime.processes import KnownProcess
 
 from .conftest import plain_logits
 
@@ -245,11 +245,11 @@ job.wait()
 """
 
 
-def _start_by_another(job: Path, *options: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+def _start_by_another(job: Path, *options: str) -> tuple[subprocess.Popen[bytes], KnownProcess]:
     """A process, and the job that it has started."""
     starter = subprocess.Popen([sys.executable, "-c", STARTER, str(job), *options], stdout=subprocess.PIPE)
     assert starter.stdout is not None
-    return starter, psutil.Process(int(starter.stdout.readline()))
+    return starter, KnownProcess.find(int(starter.stdout.readline()))
 
 
 def test_a_job_does_not_outlive_its_parent(job: Path, training_file: Path, settings: TuningSettings) -> None:
@@ -258,8 +258,7 @@ def test_a_job_does_not_outlive_its_parent(job: Path, training_file: Path, setti
     _wait_for(lambda: _lines(job / "metrics.jsonl") > 20, starter)
     starter.kill()
     starter.wait(10)
-    psutil.wait_procs([process], 20)
-    assert not process.is_running()
+    _wait_for_end(process)
     with safe_open(job / "checkpoint.safetensors", framework="pt") as checkpoint:
         assert int(checkpoint.metadata()["update"]) == _lines(job / "metrics.jsonl")
 
@@ -277,8 +276,15 @@ def test_a_job_that_was_started_by_hand_outlives_its_shell(
     starter, process = _start_by_another(job)
     starter.kill()
     starter.wait(10)
-    psutil.wait_procs([process], 60)
+    _wait_for_end(process)
     assert (job / "soft_prompt").is_dir()
+
+
+def _wait_for_end(process: KnownProcess) -> None:
+    deadline = time.monotonic() + 60
+    while process.is_alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _lines(path: Path) -> int:

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
+from prompt_tuning_helpers.runtime.processes import KnownProcess
 from tests.conftest import REPOSITORY, start_runtime
 
 from .conftest import BASE, wait_for_training
@@ -195,10 +196,10 @@ def test_a_job_ends_by_itself_when_its_server_was_killed(
         ledger.data = ledger.upload(client, json.dumps([{"input": "good", "output": "1"}] * 10).encode())
         training = ledger.train(client, init_method="text", init_text="slow", **settings)
     wait_until(lambda: len(records_of(state, training)) > 2, 60)
-    (job,) = psutil.Process(process.pid).children()
+    job = KnownProcess.find(psutil.Process(process.pid).children()[0].pid)
     process.kill()
     process.wait(10)
-    wait_until(lambda: not job.is_running(), 20)
+    wait_until(lambda: not job.is_alive(), 20)
     records = records_of(state, training)
     assert not (state / "jobs" / training / "soft_prompt").exists()
     if is_real:
