@@ -27,7 +27,7 @@ from prompt_tuning_helpers.connect import (
     _regions,
     _state_folder,
 )
-from prompt_tuning_helpers.runtime.endpoint import Endpoint, endpoint_text
+from prompt_tuning_helpers.runtime.endpoint import Endpoint, write_record
 
 KEY = "a-very-secret-key"
 FRANKFURT = "https://eu-de.ml.cloud.ibm.com"
@@ -434,7 +434,7 @@ def test_a_runtime_that_others_may_have_put_there_gets_no_key(
     client: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
 ) -> None:
     own = Endpoint("https://127.0.0.1:4433", KEY, "p", str(tmp_path / "bundle"), os.getpid(), ())
-    (tmp_path / "endpoint.json").write_text(endpoint_text(own))
+    write_record(tmp_path, "running", own)
     (tmp_path / "endpoint.json").chmod(0o666)
     monkeypatch.setenv("WATSONX_APIKEY", key)
     monkeypatch.setenv("WATSONX_PROJECT_ID", "p")

@@ -1,9 +1,11 @@
 """The file that says where a runtime is: who can have written it."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,11 +14,11 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import (
     Endpoint,
-    endpoint_text,
     recorded_endpoint,
     running_endpoint,
     stop_recorded,
 )
+from prompt_tuning_helpers.runtime.processes import KnownProcess
 
 from .test_server import run_cli
 
@@ -36,7 +38,8 @@ def state(tmp_path: Path, process: subprocess.Popen[bytes]) -> Path:
     folder = tmp_path / "state"
     folder.mkdir(0o700)
     endpoint = Endpoint("https://127.0.0.1:1", KEY, "p", "no-bundle", process.pid, ("tiny",))
-    (folder / "endpoint.json").write_text(endpoint_text(endpoint))
+    record = {**asdict(endpoint), **KnownProcess.find(process.pid).to_record()}
+    (folder / "endpoint.json").write_text(json.dumps(record))
     (folder / "endpoint.json").chmod(0o600)
     return folder
 
