@@ -51,21 +51,27 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     """
     require_packages()
     from .engine.models import fetch
+    from .runtime.claim import claim
+    from .runtime.files import write_file
+    from .runtime.state import State, StateError
 
     try:
         fetch(model)
     except Exception as problem:
         raise ConnectionSetupError(f"The base model {model!r} cannot be had: {problem}") from problem
-    log = folder / "started-by-notebook.log"
+    state = State(folder)
+    log = state.notebook_log
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]
     command += ["--state", str(folder), "--model", model, "--while-used"]
     command += [f"--alias={name}={model}" for name in names]
     # Jupyter asks for coloured output, which would make the log hard to read.
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        claim(state)
         use(folder)
-        log.write_text(shlex.join(command) + "\n", encoding="utf-8")
+        write_file(log, (shlex.join(command) + "\n").encode())
+    except StateError as problem:
+        raise ConnectionSetupError(str(problem)) from problem
     except OSError as problem:
         raise ConnectionSetupError(
             f"The local runtime cannot keep its state in {folder}: {problem}. Make that folder writable and room on "
@@ -92,7 +98,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
 
 
 def use(folder: Path) -> None:
-    """Count this process among the users of a folder's runtime, until it ends.
+    """Count this process among the users of a state folder's runtime, until it ends.
 
     One that was started in the background lasts as long as it has users. If it is just ending, this waits until it has.
 
@@ -100,11 +106,12 @@ def use(folder: Path) -> None:
         folder: the runtime's state.
 
     Raises:
-        OSError: if the folder is not there or cannot be written.
+        OSError: if the folder is not there, is no state folder, or cannot be written.
     """
     from .runtime.state import State
     from .runtime.users import UsersLock
 
+    State(folder).marker.lstat()  # in any other folder nothing is touched
     lock = _used.get(folder)
     while lock is None or not lock.is_current():
         if lock is not None:

@@ -10,11 +10,13 @@ import typer
 from filelock import FileLock, Timeout
 
 from ..engine.models import DEFAULT_SOURCE
+from .claim import check_claimed
 from .endpoint import Endpoint, default_state, live_record, running_endpoint, stop_recorded
+from .files import PRIVATE_FILE
 from .job_folder import end_recorded_processes
 from .processes import KnownProcess, end_when
 from .sources import select_models
-from .state import State
+from .state import State, StateError
 
 NOT_RUNNING = 3  # what status commands of services answer
 STOP_SECONDS = 60.0
@@ -60,9 +62,13 @@ def serve(
             _stop_after(until_exit_of)
         write_logs(folder)
         run_server(
-            folder, Engine(selection.models, selection.aliases), port, on_started=_announce, while_used=while_used
+            folder,
+            Engine(selection.models, selection.aliases),
+            port,
+            on_started=lambda endpoint: _announce(endpoint, state),
+            while_used=while_used,
         )
-    except (StateInUse, StateLost, ValueError) as error:
+    except (StateInUse, StateLost, StateError, ValueError) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
@@ -101,25 +107,44 @@ def stop(state: StateOption = None) -> None:
 def reset(state: StateOption = None) -> None:
     """End the runtime and delete all it keeps: data, models, keys."""
     folder = _state(state)
-    _stop(folder)
-    if not folder.root.is_dir():
+    if not folder.root.exists() or not any(folder.root.iterdir()):
+        typer.echo(f"There is nothing in {folder.root}.")
         return
     try:
-        with FileLock(folder.lock, timeout=0):
+        check_claimed(folder)
+        _stop(folder)
+        with FileLock(folder.lock, timeout=0, mode=PRIVATE_FILE):
             end_recorded_processes(folder.jobs)
             folder.clear()
     except Timeout:
         _fail(f"A runtime is starting on {folder.root}: try again.")
+    except StateError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"Cannot clear {folder.root}: {error}")
     typer.echo(f"Cleared {folder.root}.")
 
 
-def _announce(endpoint: Endpoint) -> None:
+def _announce(endpoint: Endpoint, folder: Path | None) -> None:
     typer.echo(f"Serving {', '.join(endpoint.models)} at {endpoint.url}")
-    typer.echo('Set up a shell for it with: eval "$(python -m prompt_tuning_helpers.runtime env)"')
+    typer.echo(f'Set up a shell for it with: eval "$({_command("env", folder)})"')
+
+
+def _command(name: str, folder: Path | None) -> str:
+    """The command line of another command for the same state folder."""
+    option = f" --state {shlex.quote(str(folder.absolute()))}" if folder else ""
+    return f"python -m prompt_tuning_helpers.runtime {name}{option}"
 
 
 def _state(folder: Path | None) -> State:
-    return State((folder or default_state()).absolute())
+    state = State((folder or default_state()).absolute())
+    try:
+        next(state.root.iterdir(), None)
+    except FileNotFoundError:
+        pass  # one that is to be made, or on which nothing runs
+    except OSError as error:
+        _fail(f"Cannot use the state folder {state.root}: {error.strerror}. Name another one with --state.")
+    return state
 
 
 def _running(folder: Path | None) -> Endpoint:
@@ -129,16 +154,17 @@ def _running(folder: Path | None) -> Endpoint:
     except PermissionError as error:
         _fail(str(error))
     if endpoint is None:
-        typer.echo(_describe_none(state), err=True)
+        typer.echo(_describe_none(folder), err=True)
         raise typer.Exit(NOT_RUNNING)
     return endpoint
 
 
-def _describe_none(state: State) -> str:
+def _describe_none(folder: Path | None) -> str:
     """Say why no runtime can be used, and what to do."""
+    state = _state(folder)
     record = live_record(state.root)
     if record is None:
-        return f"No runtime runs on {state.root}. Start one with: python -m prompt_tuning_helpers.runtime serve"
+        return f"No runtime runs on {state.root}. Start one with: {_command('serve', folder)}"
     if record.endpoint is not None:
         return (
             f"The runtime on {state.root} (process {record.process.pid}) does not answer. Its log may say why: "

@@ -61,10 +61,13 @@ def open_runtime(
         engine: tunes and answers.
         command: the command line of a tuning job's process.
         is_lost: tells whether the folder was taken away meanwhile; nothing is changed there then.
+
+    Raises:
+        StateError: when a file in it is damaged.
     """
     state.prepare()
     secrets = load_secrets(state)
-    database = Database(state.database)
+    database = Database(state)
     trainings, models = Trainings(database), Models(database, state.models)
     runtime = Runtime(
         state=state,

@@ -1,18 +1,19 @@
 """Writing files so that they are whole or absent, and on disk when the call returns."""
 
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+TEMPORARY = f".{'[0-9a-f]' * 32}.tmp"
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner reads."""
+    """Make a folder that only its owner reads; one that is there stays as it is."""
     folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-    folder.chmod(PRIVATE_FOLDER)
 
 
 def sync_folder(folder: Path) -> None:
@@ -75,5 +76,14 @@ def write_file(path: Path, content: bytes) -> None:
 
 def remove_temporary_files(folder: Path) -> None:
     """Remove what an interrupted write left behind."""
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+    for leftover in folder.glob(TEMPORARY):
+        if leftover.is_symlink() or not leftover.is_dir():
+            leftover.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all in it, or a link but not what it leads to; it may not be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -17,15 +17,15 @@ import uvicorn
 from ..engine import Engine, tune_command
 from .app import create_app
 from .certificates import make_certificates
+from .claim import claim
 from .context import Runtime, open_runtime
 from .endpoint import Endpoint
-from .files import make_private_folder
 from .job_folder import end_recorded_processes
 from .lost_state import RefuseWhenLost
 from .processes import end_when
-from .removal import remove_orphans
-from .state import State
+from .state import OLD_LOGS, State
 from .state_lock import LockedState, StateLost, lock_state
+from .strays import move_strays_to_trash
 from .users import UsersLock
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 # The SDK's connections live for 5 s between its polls: one that the server closed first would make it repeat a POST.
 KEEP_ALIVE_SECONDS = 75
 CERTIFICATE_CHECK_SECONDS = 60
-LOG_BYTES, LOG_FILES = 5 * 2**20, 3
+LOG_BYTES = 5 * 2**20
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -85,9 +85,10 @@ def serve(
     Raises:
         StateInUse: when another runtime uses the folder.
         StateLost: when the folder was deleted, moved or replaced while the runtime ran.
+        StateError: when the folder is not a state folder, or something in it is damaged.
         OSError: when the port is taken or the folder cannot be used.
     """
-    make_private_folder(state.root)
+    claim(state)
     with lock_state(state) as locked:
         end_when(lambda: _is_lost(locked), "state-folder")
         if while_used:
@@ -105,10 +106,15 @@ def serve(
 
 
 def write_logs(state: State) -> None:
-    """Send what the runtime and its server log to the state folder's log file."""
+    """Send what the runtime and its server log to the state folder's log file.
+
+    Raises:
+        StateError: when the folder is not a state folder.
+        OSError: when it cannot be used.
+    """
     logging.raiseExceptions = False  # a log that cannot be written on a full disk is no reason for more output
-    make_private_folder(state.root)
-    handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    claim(state)
+    handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     for name in ("prompt_tuning_helpers", "uvicorn"):
         logging.getLogger(name).addHandler(handler)
@@ -128,7 +134,7 @@ def _serve_on(
     try:
         # In this order: the folder of a job that was deleted says which process still works on it.
         end_recorded_processes(state.jobs)
-        remove_orphans(runtime)
+        move_strays_to_trash(runtime)
         _run(runtime, locked, listener, on_started)
     finally:
         locked.note("ending")
@@ -145,19 +151,19 @@ def _is_lost(locked: LockedState) -> bool:
 def _run(
     runtime: Runtime, locked: LockedState, listener: socket.socket, on_started: Callable[[Endpoint], None]
 ) -> None:
-    certificates = make_certificates(runtime.state.certificates)
+    certificates = make_certificates(runtime.state)
 
     async def renew_certificate() -> None:
         nonlocal certificates
         if datetime.now(UTC) < certificates.renewed_from:
             return
         try:
-            renewed = make_certificates(runtime.state.certificates)
+            renewed = make_certificates(runtime.state)
             assert config.ssl is not None
             config.ssl.load_cert_chain(renewed.server)  # connections made from now on use it
             certificates = renewed
             logger.info("Renewed the certificate")
-        except OSError:
+        except (OSError, StateError):
             logger.exception("The certificate could not be renewed, which is tried again")
 
     config = uvicorn.Config(

@@ -2,12 +2,18 @@
 
 import json
 import secrets
-import shutil
+import shlex
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .files import make_private_folder, remove_temporary_files, write_file
+from .files import make_private_folder, remove, remove_temporary_files, write_file
+
+OLD_LOGS = 3  # beside the newest one
+
+
+class StateError(Exception):
+    """A state folder cannot be used as it is; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,11 @@ class State:
     """
 
     root: Path
+
+    @property
+    def marker(self) -> Path:
+        """Says what the folder is; without it, nothing in the folder is touched."""
+        return self.root / ".local-watsonx-state"
 
     @property
     def lock(self) -> Path:
@@ -51,6 +62,11 @@ class State:
         return self.root / "runtime.log"
 
     @property
+    def notebook_log(self) -> Path:
+        """What a runtime printed that was started in the background."""
+        return self.root / "started-by-notebook.log"
+
+    @property
     def certificates(self) -> Path:
         """The private CA, the server's certificate and the bundle for clients."""
         return self.root / "tls"
@@ -70,6 +86,50 @@ class State:
         """One soft prompt per tuned model, by its id."""
         return self.root / "models"
 
+    @property
+    def trash(self) -> Path:
+        """What lay in the other folders and no record named, by the time at which it was found."""
+        return self.root / "trash"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders that a runtime makes."""
+        return (self.certificates, self.blobs, self.jobs, self.models, self.trash)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that a runtime makes, but for the marker and what is locked."""
+        database = (self.database.with_name(self.database.name + end) for end in ("", "-wal", "-shm", "-journal"))
+        logs = (self.log.with_name(self.log.name + end) for end in ("", *(f".{n + 1}" for n in range(OLD_LOGS))))
+        return (*database, *logs, self.notebook_log, self.secrets, self.endpoint)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a part that is damaged."""
+        reset = f"python -m prompt_tuning_helpers.runtime reset --state {shlex.quote(str(self.root))}"
+        return (
+            f"Restore it from a backup, name another state folder, or start afresh with `{reset}`, which deletes all "
+            "that the runtime keeps there."
+        )
+
+    def check(self) -> None:
+        """Make sure that what a runtime makes is what it should be: a link could lead to what is not the runtime's.
+
+        Raises:
+            StateError: when a folder lies where a file should, or anything but a folder where a folder should.
+        """
+        for file in (self.lock, *self.files):
+            if file.is_dir():
+                raise StateError(f"{file} is a folder where the runtime keeps a file. {self.remedy}")
+        for folder in self.folders:
+            if folder.is_symlink():
+                raise StateError(
+                    f"{folder} is a link; the runtime deletes files there, so it must be a folder of its own. Replace "
+                    "the link by what it leads to, or name another state folder."
+                )
+            if folder.exists() and not folder.is_dir():
+                raise StateError(f"{folder} is not a folder. {self.remedy}")
+
     def prepare(self) -> None:
         """Make the folders and clear what an interrupted run left half-written."""
         for folder in (self.root, self.certificates, self.blobs, self.jobs, self.models):
@@ -77,12 +137,10 @@ class State:
             remove_temporary_files(folder)
 
     def clear(self) -> None:
-        """Remove everything a runtime made here, and nothing else."""
-        for folder in (self.certificates, self.blobs, self.jobs, self.models):
-            shutil.rmtree(folder, ignore_errors=True)
-        for pattern in ("runtime.db*", "runtime.log*", "secrets.json", "endpoint.json", ".*.tmp"):
-            for file in self.root.glob(pattern):
-                file.unlink(missing_ok=True)
+        """Remove everything a runtime made here, and nothing else; the folder is still a state folder."""
+        for path in (*self.folders, *self.files):
+            remove(path)
+        remove_temporary_files(self.root)
 
 
 @dataclass(frozen=True)
@@ -101,10 +159,29 @@ class Secrets:
     project_id: str
 
 
+def read_secrets(state: State) -> Secrets:
+    """Read the secrets of a state folder.
+
+    Raises:
+        StateError: when they cannot be read.
+    """
+    try:
+        made = Secrets(**json.loads(state.secrets.read_text(encoding="utf-8")))
+        if all(isinstance(value, str) and value for value in asdict(made).values()):
+            return made
+    except (OSError, ValueError, TypeError):
+        pass
+    raise StateError(f"{state.secrets} is damaged: it does not hold the runtime's keys. {state.remedy}")
+
+
 def load_secrets(state: State) -> Secrets:
-    """Read the secrets of a state folder, or make them the first time."""
+    """Read the secrets of a state folder, or make them the first time.
+
+    Raises:
+        StateError: when they are there and cannot be read.
+    """
     if state.secrets.exists():
-        return Secrets(**json.loads(state.secrets.read_text(encoding="utf-8")))
+        return read_secrets(state)
     made = Secrets(
         api_key=secrets.token_urlsafe(32), signing_key=secrets.token_urlsafe(32), project_id=str(uuid.uuid4())
     )

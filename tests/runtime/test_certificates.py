@@ -3,14 +3,17 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from prompt_tuning_helpers.runtime.certificates import make_certificates
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
+from prompt_tuning_helpers.runtime.state import State, StateError
 from tests.conftest import start_runtime
 
 from .servers import changed_command
@@ -76,8 +79,101 @@ def test_old_protocols_are_refused(endpoint: Endpoint) -> None:
         handshake(endpoint, context)
 
 
-def test_the_authority_stays_and_lasts(tmp_path: Path) -> None:
-    first = make_certificates(tmp_path).ca_bundle.read_bytes()
-    assert make_certificates(tmp_path).ca_bundle.read_bytes() == first
-    authority = ssl.create_default_context(cafile=str(tmp_path / "ca.pem")).get_ca_certs()[0]
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    made = State(tmp_path / "state")
+    made.prepare()
+    return made
+
+
+def test_the_authority_stays_and_lasts(state: State) -> None:
+    first = make_certificates(state).ca_bundle.read_bytes()
+    assert make_certificates(state).ca_bundle.read_bytes() == first
+    authority = ssl.create_default_context(cafile=str(state.certificates / "ca.pem")).get_ca_certs()[0]
     assert ssl.cert_time_to_seconds(str(authority["notAfter"])) > time.time() + 50 * 365 * 86400
+
+
+def verify(state: State, *identities: str, common_name: str | None = None) -> None:
+    """Let a client that trusts the authority meet a server whose certificate is signed with the authority's key."""
+    folder = state.certificates
+    thief = trustme.CA.from_pem((folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes())
+    at_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    thief.issue_cert(*identities, common_name=common_name).configure_cert(at_server)
+    at_client = ssl.create_default_context(cafile=str(folder / "ca-bundle.pem"))
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    host = identities[0] if identities else common_name
+    client = at_client.wrap_bio(to_client, to_server, server_hostname=host)
+    server = at_server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert client.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize("identity", ["127.0.0.1", "localhost"])
+def test_the_authority_signs_for_this_machine(state: State, identity: str) -> None:
+    make_certificates(state)
+    verify(state, identity)
+
+
+@pytest.mark.parametrize("identity", ["example.com", "us-south.ml.cloud.ibm.com", "127.0.0.2", "10.0.0.1", "::1"])
+def test_the_authority_signs_for_no_other_machine(state: State, identity: str) -> None:
+    make_certificates(state)
+    with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+        verify(state, identity)
+
+
+def test_the_authority_signs_for_no_other_machine_by_its_common_name(state: State) -> None:
+    make_certificates(state)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        verify(state, common_name="example.com")
+
+
+def test_an_authority_that_may_sign_for_any_machine_is_replaced(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    old = trustme.CA(organization_name="Local watsonx.ai runtime")
+    (state.certificates / "ca.pem").write_bytes(old.cert_pem.bytes())
+    (state.certificates / "ca.key").write_bytes(old.private_key_pem.bytes())
+    bundle = make_certificates(state).ca_bundle.read_bytes()
+    assert old.cert_pem.bytes() not in bundle
+    assert (state.certificates / "ca.pem").read_bytes() in bundle
+    assert "any host" in caplog.text
+    verify(state, "localhost")
+    caplog.clear()
+    assert make_certificates(state).ca_bundle.read_bytes() == bundle
+    assert not caplog.text
+
+
+def garble(path: Path) -> None:
+    path.write_text("no certificate")
+
+
+def empty(path: Path) -> None:
+    path.write_text("")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def become_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.key"])
+@pytest.mark.parametrize("damage", [garble, empty, cut, become_a_folder])
+def test_a_damaged_authority_is_named_and_kept(state: State, name: str, damage: Callable[[Path], None]) -> None:
+    make_certificates(state)
+    other = state.certificates / ({"ca.pem", "ca.key"} - {name}).pop()
+    before = other.read_bytes()
+    damage(state.certificates / name)
+    with pytest.raises(StateError, match=rf"{name} is damaged.*Restore it.* reset --state {state.root}"):
+        make_certificates(state)
+    assert other.read_bytes() == before
+
+
+def test_a_key_of_another_authority_is_told(state: State) -> None:
+    make_certificates(state)
+    (state.certificates / "ca.key").write_bytes(trustme.CA().private_key_pem.bytes())
+    with pytest.raises(StateError, match="do not belong together"):
+        make_certificates(state)

@@ -216,7 +216,8 @@ def test_stop_and_reset(tmp_path: Path) -> None:
     assert (again.api_key, again.project_id) == (endpoint.api_key, endpoint.project_id)
     assert run_cli(state, "reset").returncode == 0
     assert process.wait(5) == 0
-    assert sorted(path.name for path in state.iterdir()) == ["of_the_user", "runtime.lock"]
+    assert sorted(path.name for path in state.iterdir()) == [".local-watsonx-state", "of_the_user", "runtime.lock"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in state.iterdir() if path.name != "of_the_user"} == {0o600}
 
 
 def test_the_base_model_is_named(served: tuple[Path, Endpoint]) -> None:
