@@ -118,7 +118,7 @@ class State:
         Raises:
             StateError: when a folder lies where a file should, or anything but a folder where a folder should.
         """
-        for file in (self.lock, *self.files):
+        for file in self.files:
             if file.is_dir():
                 raise StateError(f"{file} is a folder where the runtime keeps a file. {self.remedy}")
         for folder in self.folders:

@@ -18,7 +18,7 @@ from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connect import ConnectionSetupError
 from prompt_tuning_helpers.runtime.claim import claim
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
-from prompt_tuning_helpers.runtime.state import State, StateError
+from prompt_tuning_helpers.runtime.state import State, StateError, load_secrets
 from tests.conftest import REPOSITORY, serve_command, start_runtime
 
 from .conftest import ROWS
@@ -229,10 +229,21 @@ def test_a_folder_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> 
     (tmp_path / "elsewhere" / f".{'0' * 32}.tmp").write_text("mine")
     before = everything_in(tmp_path / "elsewhere")
     (state.root / name).symlink_to(tmp_path / "elsewhere")
-    assert_one_line(run(state.root, "serve", "--model", "tiny"), f"{state.root / name} is a link")
-    assert run(state.root, "reset").returncode == 0
+    with pytest.raises(StateError, match=f"{name} is a link"):
+        claim(state)
+    state.clear()
     assert not (state.root / name).is_symlink()
     assert everything_in(tmp_path / "elsewhere") == before
+
+
+def test_serve_and_reset_do_not_follow_a_link(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    claim(state)
+    (tmp_path / "elsewhere" / "mine").mkdir(parents=True)
+    state.blobs.symlink_to(tmp_path / "elsewhere")
+    assert_one_line(run(state.root, "serve", "--model", "tiny"), f"{state.blobs} is a link")
+    assert run(state.root, "reset").returncode == 0
+    assert (tmp_path / "elsewhere" / "mine").is_dir()
 
 
 def test_reset_deletes_what_a_runtime_makes_and_nothing_else(used: Path) -> None:
@@ -287,7 +298,7 @@ os.listdir = os.scandir = refuse
 
 
 @pytest.mark.parametrize("words", [("serve", "--model", "tiny"), ("reset",), ("env",), ("status",), ("stop",)])
-@pytest.mark.parametrize("kind", ["file", "below_a_file", "unreadable"])
+@pytest.mark.parametrize("kind", ["file", "unreadable"])
 def test_each_command_says_that_a_folder_cannot_be_used(tmp_path: Path, words: tuple[str, ...], kind: str) -> None:
     state, change, said = tmp_path / "state", "pass", "Not a directory"
     if kind == "unreadable":
@@ -295,8 +306,8 @@ def test_each_command_says_that_a_folder_cannot_be_used(tmp_path: Path, words: t
         change, said = change_to(UNREADABLE), "Permission denied"
     else:
         state.write_text("mine")
-    root = state / "below" if kind == "below_a_file" else state
-    assert_one_line(run(root, *words, change=change), f"Cannot use the state folder {root}: {said}.", "--state")
+    answer = run(state, *words, change=change)
+    assert_one_line(answer, f"Cannot use the state folder {state}: {said}.", "--state")
 
 
 def empty(path: Path) -> None:
@@ -331,34 +342,56 @@ def become_a_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [empty, garble, cut, hold_other_types, hold_a_list, hold_another_key, become_a_folder]
 )
-def test_damaged_secrets_are_named_and_kept(used: Path, damage: Damage) -> None:
-    damage(used / "secrets.json")
+def test_damaged_secrets_are_named_and_kept(tmp_path: Path, damage: Damage) -> None:
+    state = State(tmp_path)
+    load_secrets(state)
+    damage(state.secrets)
+    before = everything_in(tmp_path)
+    with pytest.raises(StateError, match=rf"secrets.json is damaged.* Restore it.* reset --state {tmp_path}"):
+        load_secrets(state)
+    assert everything_in(tmp_path) == before
+
+
+def test_a_start_over_damaged_secrets_loses_nothing(used: Path) -> None:
+    cut(used / "secrets.json")
     before = everything_in(used)
-    assert_one_line(run(used, "serve", "--model", "tiny"), f"{used / 'secrets.json'} is ", f"reset --state {used}")
+    assert_one_line(run(used, "serve", "--model", "tiny"), f"{used / 'secrets.json'} is damaged", "reset --state")
     after = everything_in(used)
     assert {name for name in before if after.get(name) != before[name]} <= {"runtime.log", "endpoint.json"}
     assert run(used, "reset").returncode == 0
     serve_once(used)
 
 
-@pytest.mark.parametrize("damage", [empty, garble, cut, hold_other_types, hold_a_list])
+@pytest.mark.parametrize("damage", [garble, hold_other_types])
 def test_a_damaged_record_of_an_earlier_run_is_replaced(used: Path, damage: Damage) -> None:
     damage(used / "endpoint.json")
     assert run(used, "status").returncode == 3
     serve_once(used)
 
 
-@pytest.mark.parametrize("name", ["endpoint.json", "runtime.db", "runtime.log", "started-by-notebook.log"])
+@pytest.mark.parametrize(
+    "name", ["secrets.json", "endpoint.json", "runtime.db", "runtime.log", "started-by-notebook.log"]
+)
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    state = State(tmp_path)
+    claim(state)
+    (tmp_path / name).mkdir()
+    with pytest.raises(StateError, match=rf"{name} is a folder where the runtime keeps a file"):
+        claim(state)
+
+
+def test_a_folder_in_place_of_a_file_is_no_trouble_after_a_reset(tmp_path: Path) -> None:
     state = State(tmp_path / "state")
     claim(state)
-    become_a_folder(state.root / name)
-    assert_one_line(run(state.root, "serve", "--model", "tiny"), f"{state.root / name} is a folder", "reset --state")
+    for name in ("secrets.json", "endpoint.json", "runtime.db", "runtime.log"):
+        (state.root / name).mkdir()
+    assert_one_line(run(state.root, "serve", "--model", "tiny"), "is a folder where", f"reset --state {state.root}")
     assert run(state.root, "reset").returncode == 0
     serve_once(state.root)
 
 
 def test_a_damaged_database_is_named(used: Path) -> None:
+    serve_once(used)  # after a kill, the log beside the database would restore it
     (used / "runtime.db").write_text("no database" * 1000)
     assert_one_line(
         run(used, "serve", "--model", "tiny"), "runtime.db is damaged: file is not a database", "Restore it"
