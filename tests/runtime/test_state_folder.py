@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from prompt_tuning_helpers import _background
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connect import ConnectionSetupError
 from prompt_tuning_helpers.runtime.claim import claim
@@ -116,6 +118,17 @@ def test_what_is_written_to_an_open_folder_is_private(tmp_path: Path) -> None:
     assert {name: oct(mode) for name, (mode, _) in found.items() if mode & 0o077} == {}
 
 
+def test_the_log_of_a_start_in_the_background_is_private(tmp_path: Path) -> None:
+    log = tmp_path / "state" / "started-by-notebook.log"
+    log.parent.mkdir()
+    (log.parent / "runtime.lock").touch()
+    log.touch(mode=0o644)  # as older versions did
+    with mock.patch("subprocess.Popen"), mock.patch("atexit.register"), mock.patch.object(_background, "wait_for"):
+        _background.start("tiny", log.parent)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert "serve" in log.read_text()
+
+
 def serve_once(state: Path) -> str:
     """Serve for a moment; gives the log."""
     process, _ = start_runtime(state, fake_command(state))
@@ -145,9 +158,12 @@ def test_a_folder_of_an_older_version_is_recognised(used: Path) -> None:
     assert not (used / "trash").exists()
 
 
-def test_a_folder_that_an_older_version_has_reset_is_recognised(tmp_path: Path) -> None:
-    for name in ("runtime.lock", "started-by-notebook.log"):
-        (tmp_path / name).touch()
+@pytest.mark.parametrize("left", ["started-by-notebook.log", "runtime.log"])
+def test_a_folder_that_an_older_version_has_left_without_content_is_recognised(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).touch()
+    with pytest.raises(StateError, match="not the state folder"):
+        claim(State(tmp_path))
+    (tmp_path / "runtime.lock").touch()
     claim(State(tmp_path))
     assert (tmp_path / ".local-watsonx-state").is_file()
 
