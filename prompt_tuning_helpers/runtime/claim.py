@@ -2,6 +2,7 @@
 
 import os
 
+from .._ownership import complaint
 from .database import is_of_runtime
 from .files import PRIVATE_FILE, make_private_folder, sync_file, sync_folder
 from .state import State, StateError, read_secrets
@@ -23,6 +24,9 @@ def claim(state: State) -> None:
     """
     make_private_folder(state.root)
     check_claimed(state)
+    if distrust := complaint(state.root, state.root.stat()):
+        # Clients would not trust what it says of a runtime either.
+        raise StateError(f"{distrust} A runtime's keys are kept there.")
     state.check()
     if not state.marker.is_file():
         descriptor = os.open(state.marker, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE)

@@ -23,7 +23,7 @@ from .endpoint import Endpoint
 from .job_folder import end_recorded_processes
 from .lost_state import RefuseWhenLost
 from .processes import end_when
-from .state import OLD_LOGS, State
+from .state import OLD_LOGS, State, StateError
 from .state_lock import LockedState, StateLost, lock_state
 from .strays import move_strays_to_trash
 from .users import UsersLock

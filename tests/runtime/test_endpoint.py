@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from prompt_tuning_helpers.runtime.claim import claim
 from prompt_tuning_helpers.runtime.endpoint import (
     Endpoint,
     recorded_endpoint,
@@ -19,6 +20,7 @@ from prompt_tuning_helpers.runtime.endpoint import (
     stop_recorded,
 )
 from prompt_tuning_helpers.runtime.processes import KnownProcess
+from prompt_tuning_helpers.runtime.state import State
 
 from .test_server import run_cli
 
@@ -36,7 +38,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 def state(tmp_path: Path, process: subprocess.Popen[bytes]) -> Path:
     """A folder whose file names a process as its runtime."""
     folder = tmp_path / "state"
-    folder.mkdir(0o700)
+    claim(State(folder))
     endpoint = Endpoint("https://127.0.0.1:1", KEY, "p", "no-bundle", process.pid, ("tiny",))
     record = {**asdict(endpoint), **KnownProcess.find(process.pid).to_record()}
     (folder / "endpoint.json").write_text(json.dumps(record))

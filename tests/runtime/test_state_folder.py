@@ -431,3 +431,13 @@ def test_the_printed_hint_leads_to_this_runtime(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def test_a_folder_that_others_may_change_is_refused(tmp_path: Path) -> None:
+    """Clients would not trust it either; so that is told at the start and not when the first of them comes."""
+    state = State(tmp_path / "state")
+    state.root.mkdir()
+    state.root.chmod(0o770)
+    with pytest.raises(StateError, match="Other users may change"):
+        claim(state)
+    assert not list(state.root.iterdir())
