@@ -24,7 +24,7 @@ def check_parameters(parameters: GenerationParameters) -> None:
         ("top_k", p.top_k, p.top_k is None or p.top_k >= 1, "1 or more"),
         ("top_p", p.top_p, 0 < p.top_p <= 1, "above 0 and at most 1"),
         ("random_seed", p.random_seed, p.random_seed is None or 0 <= p.random_seed < 2**63, "0 or more"),
-        ("repetition_penalty", p.repetition_penalty, 0 < p.repetition_penalty < math.inf, "above 0"),
+        ("repetition_penalty", p.repetition_penalty, 1 <= p.repetition_penalty <= 2, "from 1 to 2"),
         ("stop_sequences", p.stop_sequences, all(p.stop_sequences), "made of non-empty texts"),
         (
             "truncate_input_tokens",
@@ -68,7 +68,8 @@ class TokenChooser:
             seen = torch.tensor(sorted(self.seen))
             values = logits[seen]
             penalised = torch.where(values < 0, values * p.repetition_penalty, values / p.repetition_penalty)
-            logits = logits.index_copy(0, seen, penalised)
+            # Not below the least finite number, so that there is always something to choose.
+            logits = logits.index_copy(0, seen, penalised.clamp(min=torch.finfo(logits.dtype).min))
         if self.generated < p.min_new_tokens and self.end_tokens:
             logits = logits.index_fill(0, torch.tensor(self.end_tokens), -math.inf)
         token = int(logits.argmax()) if p.decoding_method == "greedy" else self._sample(logits)
@@ -80,12 +81,15 @@ class TokenChooser:
     def _sample(self, logits: Tensor) -> int:
         """Temperature, then the top k, then the top p (Holtzman et al., 2020), then a draw."""
         p = self.parameters
+        # Numbers that are zero in float32 would leave nothing to choose; as its smallest one they mean greedy.
+        smallest = torch.finfo(logits.dtype).tiny
+        temperature, top_p = max(p.temperature, smallest), max(p.top_p, smallest)
         # Relative to the largest, so that a tiny temperature gives -inf and never inf - inf.
-        values, tokens = ((logits - logits.max()) / p.temperature).sort(descending=True)
+        values, tokens = ((logits - logits.max()) / temperature).sort(descending=True)
         if p.top_k is not None:
             values, tokens = values[: p.top_k], tokens[: p.top_k]
         probabilities = values.softmax(0)
-        if p.top_p < 1:
+        if top_p < 1:
             before = probabilities.cumsum(0) - probabilities
-            probabilities = probabilities * (before < p.top_p)
+            probabilities = probabilities * (before < top_p)
         return int(tokens[torch.multinomial(probabilities, 1, generator=self.generator)])

@@ -1,0 +1,65 @@
+"""The choice of a token: for every number that is accepted, of every size, it is one of the vocabulary."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from prompt_tuning_helpers.engine import EngineError, GenerationParameters
+from prompt_tuning_helpers.engine.sampling import TokenChooser, check_parameters
+
+SMALLEST = math.ulp(0.0)
+VOCABULARY = 12
+SAMPLED = GenerationParameters(decoding_method="sample", random_seed=1)
+
+# As models give them, and at the ends of what float32 can be.
+logit = st.floats(-50, 50, width=32) | st.floats(width=32, allow_nan=False, allow_infinity=False)
+logits = st.lists(logit, min_size=VOCABULARY, max_size=VOCABULARY)
+parameters = st.builds(
+    GenerationParameters,
+    min_new_tokens=st.integers(0, 2),
+    decoding_method=st.sampled_from(["greedy", "sample"]),
+    temperature=st.floats(0, 100, exclude_min=True),
+    top_k=st.none() | st.integers(1, 100),
+    top_p=st.floats(0, 1, exclude_min=True),
+    random_seed=st.none() | st.integers(0, 2**63 - 1),
+    repetition_penalty=st.floats(1, 2),
+)
+
+
+def choose(given: GenerationParameters, values: list[float], count: int = 1) -> list[int]:
+    check_parameters(given)
+    chooser = TokenChooser(given, frozenset({2}), [0, 1, 5])
+    return [chooser.choose(torch.tensor(values)) for _ in range(count)]
+
+
+@settings(max_examples=500, deadline=None)
+@given(given=parameters, values=logits)
+@example(replace(SAMPLED, temperature=1e-46), [0.0] * VOCABULARY)
+@example(replace(SAMPLED, top_p=1e-46), [0.0] * VOCABULARY)
+@example(replace(SAMPLED, temperature=SMALLEST, top_p=SMALLEST), [3.4e38, -3.4e38] * 6)
+@example(replace(SAMPLED, repetition_penalty=2.0), [-3.4e38] * VOCABULARY)
+def test_a_token_is_chosen_for_all_accepted_numbers(given: GenerationParameters, values: list[float]) -> None:
+    chosen = choose(given, values, 3)
+    assert set(chosen) <= set(range(VOCABULARY))
+    assert 2 not in chosen[: given.min_new_tokens]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    values=st.lists(st.integers(-50, 50), min_size=VOCABULARY, max_size=VOCABULARY, unique=True),
+    narrow=st.floats(0, 1e-6, exclude_min=True),
+    name=st.sampled_from(["temperature", "top_p"]),
+)
+def test_sampling_is_greedy_in_the_limit(values: list[int], narrow: float, name: str) -> None:
+    given = replace(SAMPLED, **{name: narrow})
+    assert choose(given, [float(value) for value in values]) == [values.index(max(values))]
+
+
+@pytest.mark.parametrize("penalty", [SMALLEST, 0.99, 2.01, 1e300, math.inf, math.nan])
+def test_repetition_penalties_have_the_bounds_of_watsonx_ai(penalty: float) -> None:
+    with pytest.raises(EngineError, match="repetition_penalty"):
+        check_parameters(GenerationParameters(repetition_penalty=penalty))
