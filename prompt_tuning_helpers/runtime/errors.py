@@ -1,6 +1,7 @@
 """The one exception of the REST API, and the shape in which every error is answered."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -15,13 +16,15 @@ class ApiError(Exception):
         status: the HTTP status; definitive errors are 4xx, because the SDK repeats 401 and most 5xx.
         code: watsonx.ai's short machine-readable name.
         message: one sentence that says what is wrong and what to do about it.
+        headers: of the answer.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.headers = headers
 
 
 def bad_request(message: str, code: str = "invalid_request_entity") -> ApiError:
@@ -43,6 +46,6 @@ def error_body(status: int, code: str, message: str) -> dict[str, Any]:
     }
 
 
-def error_response(status: int, code: str, message: str) -> JSONResponse:
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as an HTTP response."""
-    return JSONResponse(error_body(status, code, message), status_code=status)
+    return JSONResponse(error_body(status, code, message), status_code=status, headers=headers)

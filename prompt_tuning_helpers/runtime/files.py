@@ -3,6 +3,8 @@
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +33,18 @@ def sync_file(file: BinaryIO) -> None:
     """Put on disk what was written to a file so far."""
     file.flush()
     os.fsync(file.fileno())
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A private file and its path, which has a name of its own; at the end it is removed, unless it was moved."""
+    path = folder / f".{uuid.uuid4().hex}.tmp"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file, path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class AtomicFile:

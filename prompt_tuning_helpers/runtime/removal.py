@@ -4,8 +4,6 @@ import shutil
 
 from .context import Runtime
 
-MANY = 2**31
-
 
 def remove_training(runtime: Runtime, training_id: str) -> None:
     """Delete a training's record, then end its process and delete its files."""
@@ -14,27 +12,22 @@ def remove_training(runtime: Runtime, training_id: str) -> None:
 
 
 def remove_project(runtime: Runtime, project_id: str, keep: bool = False) -> None:
-    """Delete a project with all it holds; its files go once no record names them.
+    """Delete a project with all it holds; the files of the records that were deleted, and no others, go with it.
 
     Args:
         keep: leave the project itself, empty.
     """
-    trainings, _ = runtime.trainings.page(project_id, MANY)
-    if keep:
-        runtime.projects.empty(project_id)
-    else:
-        runtime.projects.delete(project_id)
-    for training in trainings:
-        runtime.jobs.remove(training.id)
-    remove_orphans(runtime, keep_new=True)
+    removed = runtime.projects.empty(project_id) if keep else runtime.projects.delete(project_id)
+    for training in removed.trainings:
+        runtime.jobs.remove(training)
+    for attachment in removed.attachments:
+        runtime.assets.remove_content(attachment)
+    for model in removed.models:
+        shutil.rmtree(runtime.models.soft_prompt(model), ignore_errors=True)
 
 
-def remove_orphans(runtime: Runtime, keep_new: bool = False) -> None:
-    """Delete files that no record names, as an interrupted call leaves them.
-
-    Args:
-        keep_new: leave the folders of jobs alone, one of which may be about to get its record.
-    """
+def remove_orphans(runtime: Runtime) -> None:
+    """Delete files that no record names, as an interrupted call leaves them; only while no call is under way."""
     rows = runtime.database.rows
     attachments = {row["id"] for row in rows("SELECT id FROM attachments")}
     models = {row["id"] for row in rows("SELECT id FROM models UNION SELECT model_id FROM trainings")}
@@ -42,10 +35,7 @@ def remove_orphans(runtime: Runtime, keep_new: bool = False) -> None:
     for blob in runtime.state.blobs.iterdir():
         if blob.name not in attachments and not blob.name.startswith("."):
             blob.unlink(missing_ok=True)
-    folders = [(runtime.state.models, models)]
-    if not keep_new:
-        folders.append((runtime.state.jobs, trainings))
-    for parent, known in folders:
+    for parent, known in ((runtime.state.models, models), (runtime.state.jobs, trainings)):
         for folder in parent.iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -29,7 +29,7 @@ def open_fake(root: Path) -> Runtime:
     runtime = open_runtime(
         State(root), FakeEngine({BASE: "tiny", ALIAS: "tiny"}, frozenset({ALIAS})), fake_tune_command
     )
-    runtime.url = "https://testserver"
+    runtime.url = "https://127.0.0.1"
     runtime.jobs.start()
     return runtime
 
@@ -37,7 +37,7 @@ def open_fake(root: Path) -> Runtime:
 def open_client(runtime: Runtime) -> TestClient:
     """A client with a token."""
     token, _ = runtime.tokens.issue("access", 600)
-    return TestClient(create_app(runtime), base_url="https://testserver", headers={"Authorization": f"Bearer {token}"})
+    return TestClient(create_app(runtime), base_url="https://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.fixture

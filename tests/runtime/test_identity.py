@@ -13,7 +13,7 @@ from prompt_tuning_helpers.runtime.tokens import Tokens
 GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 
 
-@pytest.mark.parametrize("path", ["/", "/identity/token", "https://testserver//identity/token"])
+@pytest.mark.parametrize("path", ["/", "/identity/token", "https://127.0.0.1//identity/token"])
 def test_key_is_exchanged_for_token(client: TestClient, runtime: Runtime, path: str) -> None:
     answer = client.post(
         path, data={"apikey": runtime.secrets.api_key, "grant_type": GRANT}, headers={"Authorization": ""}

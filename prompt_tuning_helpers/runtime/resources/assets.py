@@ -3,10 +3,11 @@
 import json
 import sqlite3
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..database import Database, now
+from ..files import sync_folder
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,12 @@ class Assets:
 
     def delete(self, asset: Asset) -> None:
         """Delete an asset with its files."""
-        attachments = self.attachments(asset)
         with self._database.transaction() as connection:
+            # Read inside the transaction, so that no file is added in between.
+            attachments = self.attachments(asset)
             connection.execute("DELETE FROM assets WHERE id = ?", (asset.id,))
         for attachment in attachments:
-            self.blob(attachment.id).unlink(missing_ok=True)
+            self.remove_content(attachment.id)
 
     def attach(self, asset: Asset, name: str, mime_type: str) -> Attachment:
         """Record a file that is about to be uploaded."""
@@ -129,15 +131,40 @@ class Assets:
         row = self._database.row("SELECT * FROM attachments WHERE id = ?", attachment_id)
         return _attachment(row) if row else None
 
-    def record_upload(self, attachment_id: str, size: int) -> None:
-        """Record that a file's content has arrived."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE attachments SET size = ? WHERE id = ?", (size, attachment_id))
+    def publish(self, attachment_id: str, received: Path, size: int) -> bool:
+        """Make a received file, which must be on disk, an attachment's content.
 
-    def complete(self, attachment_id: str) -> None:
-        """Record that the client has finished uploading a file."""
+        Args:
+            received: the file; it is moved.
+            size: in bytes.
+
+        Returns:
+            ``False``, and nothing done, when the attachment was completed or deleted meanwhile.
+        """
         with self._database.transaction() as connection:
-            connection.execute("UPDATE attachments SET complete = 1 WHERE id = ?", (attachment_id,))
+            changed = connection.execute(
+                "UPDATE attachments SET size = ? WHERE id = ? AND complete = 0", (size, attachment_id)
+            ).rowcount
+            # Moved once the record can be written and before it is: a size is never recorded without its file.
+            if changed:
+                received.replace(self.blob(attachment_id))
+                sync_folder(self._blobs)
+        return changed > 0
+
+    def complete(self, attachment: Attachment) -> Attachment | None:
+        """Record that the client has finished uploading a file; ``None``, and nothing done, without its content."""
+        with self._database.transaction() as connection:
+            try:
+                # The file's own size: a crash may have come between a second upload's move and its record.
+                size = self.blob(attachment.id).stat().st_size
+            except FileNotFoundError:
+                return None
+            connection.execute("UPDATE attachments SET complete = 1, size = ? WHERE id = ?", (size, attachment.id))
+        return replace(attachment, complete=True, size=size)
+
+    def remove_content(self, attachment_id: str) -> None:
+        """Remove the file of an attachment whose record was deleted."""
+        self.blob(attachment_id).unlink(missing_ok=True)
 
     def blob(self, attachment_id: str) -> Path:
         """Where a file's content lies; the id is one of ours, never a user's text."""

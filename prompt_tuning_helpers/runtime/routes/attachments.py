@@ -1,14 +1,16 @@
 """Attachments: the file of a data asset, uploaded and downloaded through a link that carries its own token."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any, BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from ..errors import ApiError, bad_request, not_found
+from ..body import read_pieces
+from ..errors import ApiError, bad_request, error_response, not_found
 from ..fields import read_flag, read_text, required
-from ..files import AtomicFile, sync_file
+from ..files import sync_file, temporary_file
 from ..multipart import file_content
 from ..operations import Call, Operation
 from ..resources.assets import Attachment
@@ -38,43 +40,53 @@ async def upload(call: Call) -> Response:
     """Receive a file, straight to disk."""
     attachment, dialect = await run_in_threadpool(_linked, call, "upload")
     if attachment.complete:
-        raise ApiError(409, "attachment_complete", "This attachment is complete: create a new asset for a new file.")
-    path = call.runtime.assets.blob(attachment.id)
-    size = 0
+        raise _complete()
     announced = call.request.headers.get("Content-Length")
     if announced is not None and announced.isdecimal() and int(announced) > LARGEST_UPLOAD:
         raise _too_large()
-    parts: AsyncIterator[bytes] = call.request.stream()
+    parts: AsyncIterator[bytes] = read_pieces(call.request)
     if dialect == "cpd":
         parts = file_content(parts, call.request.headers.get("Content-Type", ""))
-    with AtomicFile(path) as file:
-        async for part in parts:
-            size += len(part)
-            if size > LARGEST_UPLOAD:
-                raise _too_large()
-            await run_in_threadpool(file.write, part)
-        # Here rather than at the block's end, where it would hold up the event loop.
-        await run_in_threadpool(sync_file, file)
-    await run_in_threadpool(call.runtime.assets.record_upload, attachment.id, size)
+    with temporary_file(call.runtime.state.blobs) as (file, received):
+        size = await _receive(parts, file)
+        if not await run_in_threadpool(call.runtime.assets.publish, attachment.id, received, size):
+            await run_in_threadpool(_linked, call, "upload")  # says so if it was deleted
+            raise _complete()
     return JSONResponse({"size": size}, status_code=201)
+
+
+async def _receive(parts: AsyncIterator[bytes], file: BinaryIO) -> int:
+    """Write an upload to disk; gives its size."""
+    size = 0
+    async for part in parts:
+        size += len(part)
+        if size > LARGEST_UPLOAD:
+            raise _too_large()
+        await run_in_threadpool(file.write, part)
+    await run_in_threadpool(sync_file, file)
+    return size
 
 
 def complete_attachment(call: Call) -> Response:
     """Finish an upload; from here on the file is part of the asset."""
-    attachment = _named(call)
-    if attachment.size is None:
-        raise bad_request("Nothing was uploaded yet: PUT the file to the attachment's url1 first.")
-    if attachment.size == 0:
-        raise bad_request("The uploaded file is empty: upload one with content.")
-    call.runtime.assets.complete(attachment.id)
-    return JSONResponse(attachment_document(attachment))
+    # One transaction: no upload changes the file between these checks and the record.
+    with call.runtime.database.transaction():
+        attachment = _named(call)
+        if attachment.size is None:
+            raise bad_request("Nothing was uploaded yet: PUT the file to the attachment's url1 first.")
+        if attachment.size == 0:
+            raise bad_request("The uploaded file is empty: upload one with content.")
+        complete = call.runtime.assets.complete(attachment)
+        if complete is None:
+            raise bad_request("The uploaded file is no longer there: upload it again.")
+    return JSONResponse(attachment_document(complete))
 
 
 def get_attachment(call: Call) -> Response:
     """A file's description, with the link to download it from."""
     attachment = _named(call)
     document: dict[str, Any] = attachment_document(attachment)
-    if attachment.size is not None:
+    if attachment.complete:
         document["url"] = _link(call, attachment, "download")
     return JSONResponse(document)
 
@@ -83,10 +95,42 @@ def download(call: Call) -> Response:
     """A file's content."""
     attachment, _ = _linked(call, "download")
     path = call.runtime.assets.blob(attachment.id)
-    if not path.is_file():
+    try:
+        stat = path.stat() if attachment.complete else None
+    except FileNotFoundError:
+        stat = None
+    if stat is None:
         raise not_found("This attachment has no content: upload its file again.")
     # Never the user's type: a browser must not take an upload for a page of this host.
-    return FileResponse(path, media_type="application/octet-stream")
+    return Download(path, media_type="application/octet-stream", stat_result=stat)
+
+
+class Download(FileResponse):
+    """A file, or the part of it that a Range header asks for; a wrong one is answered in the API's error shape."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        refusal: Response | None = None
+
+        async def pass_on(message: MutableMapping[str, Any]) -> None:
+            nonlocal refusal
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refusal = _range_refusal(message["status"])
+                refusal.headers.update(
+                    {name.decode(): value.decode() for name, value in message["headers"] if name == b"content-range"}
+                )
+            elif refusal is None:
+                await send(message)
+
+        await super().__call__(scope, receive, pass_on)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+
+
+def _range_refusal(status: int) -> Response:
+    if status == 416:
+        return error_response(status, "range_not_satisfiable", "The file ends before this range: ask for less of it.")
+    return error_response(status, "invalid_range", "The Range header must have the form bytes=first-last.")
 
 
 def _named(call: Call) -> Attachment:
@@ -115,6 +159,10 @@ def _linked(call: Call, purpose: str) -> tuple[Attachment, str]:
     if attachment is None:
         raise not_found("The attachment of this link was deleted.")
     return attachment, str(claims.get("dialect", "cloud"))
+
+
+def _complete() -> ApiError:
+    return ApiError(409, "attachment_complete", "This attachment is complete: create a new asset for a new file.")
 
 
 def _too_large() -> ApiError:
