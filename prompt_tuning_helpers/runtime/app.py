@@ -17,15 +17,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine import EngineError, UnusableModel
+from .body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .context import Runtime
 from .errors import ApiError, error_response
+from .heads import CheckHead
 from .operations import Call, Operation
 from .routes import OPERATIONS
 from .tokens import InvalidToken
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 16 * 2**20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -40,7 +41,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     routes = [Route(path, PathEndpoint(runtime, by_path[path])) for path in paths]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_unrouted})
     app.router.redirect_slashes = False
-    return CollapseSlashes(app)
+    return CheckHead(CollapseSlashes(app))
 
 
 class CollapseSlashes:
@@ -87,20 +88,21 @@ class PathEndpoint:
 async def _answer(runtime: Runtime, operation: Operation, request: Request) -> Response:
     try:
         dialect = "cloud" if operation.public else _authenticate(runtime, request)
-        body = b"" if operation.streams_body else await _read_body(request)
+        largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
+        body = b"" if operation.streams_body else await read_body(request, largest)
         call = Call(runtime, request, body, dialect)
         if inspect.iscoroutinefunction(operation.handler):
             return cast(Response, await operation.handler(call))
         return cast(Response, await run_in_threadpool(operation.handler, call))
     except ApiError as error:
-        return error_response(error.status, error.code, error.message)
+        return error_response(error.status, error.code, error.message, error.headers)
     except UnusableModel as error:
         return error_response(409, error.code, error.message)
     except EngineError as error:
         return error_response(400, error.code, error.message)
     except ClientDisconnect:
-        # Nobody reads this answer; what had arrived was dropped.
-        return error_response(400, "client_closed_request", "The request ended before its body was complete.")
+        # Nobody reads this answer; what had arrived or was waited for was dropped.
+        return error_response(400, "client_closed_request", "The client hung up before it was answered.")
     except sqlite3.IntegrityError:
         # What the request builds on was deleted between its check and its transaction.
         return error_response(409, "conflict", "What this request refers to was changed meanwhile: try again.")
@@ -134,19 +136,6 @@ def _authenticate(runtime: Runtime, request: Request) -> str:
             "The token was not issued by this runtime: exchange the API key at /identity/token for one.",
         ) from None
     return str(claims.get("dialect", "cloud"))
-
-
-async def _read_body(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise ApiError(
-                413, "request_too_large", f"The body may have at most {LARGEST_BODY} bytes: send a smaller one."
-            )
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _answer_storage_error(error: OSError | sqlite3.OperationalError) -> Response:

@@ -23,6 +23,7 @@ from .endpoint import Endpoint
 from .job_folder import end_recorded_processes
 from .lost_state import RefuseWhenLost
 from .processes import end_when
+from .protocol import BoundedProtocol
 from .state import OLD_LOGS, State, StateError
 from .state_lock import LockedState, StateLost, lock_state
 from .strays import move_strays_to_trash
@@ -171,7 +172,7 @@ def _run(
         ssl_certfile=certificates.server,
         ssl_keyfile=certificates.server,
         loop="asyncio",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
