@@ -145,6 +145,14 @@ class Engine:
         tokens: list[str] = tokenizer.convert_ids_to_tokens(rows.encode_inputs([text], tokenizer)[0])
         return tokens
 
+    def count_tokens(self, model_id: str, text: str) -> int:
+        """How many tokens a text has; cheaper than to ask for them.
+
+        Raises:
+            EngineError: for an unknown model.
+        """
+        return len(rows.encode_inputs([text], models.load_tokenizer(self._source(model_id)))[0])
+
     def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
         """A conversation as a prompt, through the model's chat template.
 

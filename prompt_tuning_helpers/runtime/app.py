@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import cast
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from .body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .context import Runtime
 from .errors import ApiError, error_response
 from .heads import CheckHead
-from .operations import Call, Operation
+from .operations import Call, Operation, Plain
 from .routes import OPERATIONS
 from .tokens import InvalidToken
 
@@ -93,6 +94,8 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         call = Call(runtime, request, body, dialect)
         if inspect.iscoroutinefunction(operation.handler):
             return cast(Response, await operation.handler(call))
+        if operation.heavy:
+            return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), call))
         return cast(Response, await run_in_threadpool(operation.handler, call))
     except ApiError as error:
         return error_response(error.status, error.code, error.message, error.headers)

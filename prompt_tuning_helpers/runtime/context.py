@@ -1,7 +1,7 @@
 """All that a running runtime consists of, for the route handlers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engine import Engine, ModelCard
@@ -14,8 +14,10 @@ from .resources.projects import Projects
 from .resources.trainings import Trainings
 from .state import Secrets, State, load_secrets
 from .tokens import Tokens
+from .waiting import HeavyCalls
 
 DEFAULT_PROJECT = "Prompt tuning"
+MOST_WAITING = 256  # many times what the SDK sends at once
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Runtime:
     Args:
         url: where it listens; known once the port is.
         cards: the base models, by id.
+        heavy: runs what takes long: a long text's tokens may take half a gigabyte for some seconds.
+        questions: reads questions for models; apart, so that these do not wait for what takes long.
     """
 
     state: State
@@ -40,6 +44,8 @@ class Runtime:
     engine: Engine
     cards: dict[str, ModelCard]
     url: str = ""
+    heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=2, most_waiting=MOST_WAITING))
+    questions: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=4, most_waiting=MOST_WAITING))
 
     def close(self) -> None:
         """End the running job gently and close what is open."""

@@ -15,6 +15,7 @@ from .database import now
 from .errors import bad_request
 from .fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, show
 from .operations import Call
+from .waiting import while_connected
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +84,13 @@ def ignored_parts(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> tup
 
 
 async def answer(call: Call, question: Question) -> Generation:
-    """Wait for the engine's answer."""
+    """Wait for the engine's answer; the engine drops a question whose client has hung up."""
     # In a thread, because the first request imports torch.
     future = await run_in_threadpool(call.runtime.engine.generate, question.request)
-    return await asyncio.wrap_future(future)
+    try:
+        return await while_connected(call.request, asyncio.wrap_future(future))
+    finally:
+        future.cancel()
 
 
 async def stream(

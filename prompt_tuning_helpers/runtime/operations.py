@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -11,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from .context import Runtime
 from .errors import bad_request, not_found
 from .fields import parse_object, show
+
+Result = TypeVar("Result")
 
 LONGEST_PAGE = 200
 
@@ -22,7 +25,7 @@ class Call:
     Args:
         runtime: what answers it.
         request: as Starlette gives it.
-        body: the whole body, of at most ``app.LARGEST_BODY`` bytes; empty where the operation streams it.
+        body: the whole body, of at most ``body.LARGEST_BODY`` bytes; empty where the operation streams it.
         dialect: ``"cloud"``, or ``"cpd"`` for a client in Cloud Pak for Data mode.
     """
 
@@ -42,6 +45,10 @@ class Call:
     def json(self) -> dict[str, Any]:
         """The body, which must be a JSON object."""
         return parse_object(self.body)
+
+    async def prepare(self, read: Callable[["Call"], Result]) -> Result:
+        """Read a question for a model in a thread; when very many are waiting to be read, this one is refused."""
+        return await self.runtime.questions.run(self.request, partial(read, self))
 
     def project_id(self, body: dict[str, Any] | None = None) -> str:
         """The project that the query or the body names; it must be there."""
@@ -94,7 +101,8 @@ class Call:
         return urlencode(pairs)
 
 
-Handler = Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]
+Plain = Callable[[Call], Response]
+Handler = Plain | Callable[[Call], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class Operation:
         summary: one line for ``IMPLEMENTED.md``.
         public: whether it is answered without a token.
         streams_body: whether the handler reads the body itself.
+        heavy: whether the handler, a plain function, takes so long or so much memory that few may run at once.
         differs: what the hosted service does otherwise, for ``IMPLEMENTED.md``.
     """
 
@@ -117,6 +126,7 @@ class Operation:
     summary: str
     public: bool = False
     streams_body: bool = False
+    heavy: bool = False
     differs: str = ""
 
 

@@ -16,6 +16,7 @@ from prompt_tuning_helpers.engine import (
     GenerationRequest,
     TuningSettings,
 )
+from prompt_tuning_helpers.engine.generate import MAX_BATCH, Generator
 from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.soft_prompt import save
 
@@ -192,3 +193,21 @@ def test_model_cards_and_tokens(engine: Engine) -> None:
     assert engine.tokenize(MODEL, "a b") == ["a", "Ġ", "b"]
     messages = [{"role": "user", "content": "Hi"}]
     assert engine.chat_prompt(MODEL, messages) == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_cancelled_requests_cost_nothing(tiny: LoadedModel) -> None:
+    """Neither those that are being answered nor those that wait for a place in the batch are gone on with."""
+    begun: list[str] = []
+    long = GenerationParameters(max_new_tokens=1500, min_new_tokens=1500)
+    generator = Generator(lambda: tiny)
+    try:
+        running = [generator.submit("a dog", long, None, begun.append) for _ in range(MAX_BATCH)]
+        waiting = [generator.submit("a cat", long, None, begun.append) for _ in range(20)]
+        answer = generator.submit("a dog", GenerationParameters(max_new_tokens=1), None, None)
+        while not begun:
+            assert not answer.done()
+        assert all(future.cancel() for future in [*waiting, *running])
+        assert answer.result(timeout=60).generated_token_count == 1
+        assert len(begun) < 1000  # one step or few of the eight, and none of the others
+    finally:
+        generator.close()

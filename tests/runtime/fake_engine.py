@@ -37,6 +37,7 @@ class FakeEngine(Engine):
     """Answers with the prompt's last word; a prompt-tuned one with the name of its soft prompt, too."""
 
     def __init__(self, models: Mapping[str, str], aliases: frozenset[str] = frozenset()) -> None:
+        self.hanging: list[Future[Generation]] = []  # what is never answered
         self._served = dict(models)
         self._other_names = aliases
 
@@ -72,6 +73,9 @@ class FakeEngine(Engine):
         if "refuse" in request.prompt:
             raise EngineError("The prompt is too long: shorten it.")
         future: Future[Generation] = Future()
+        if "hang" in request.prompt:
+            self.hanging.append(future)
+            return future
 
         def work() -> None:
             if "break" in request.prompt:
@@ -90,6 +94,9 @@ class FakeEngine(Engine):
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
         return text.split()
+
+    def count_tokens(self, model_id: str, text: str) -> int:
+        return len(text.split())
 
     def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
         return " ".join(f"{message['role']}: {message['content']}" for message in messages)

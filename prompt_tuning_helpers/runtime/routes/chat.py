@@ -5,7 +5,6 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, GenerationParameters, GenerationRequest
@@ -32,7 +31,7 @@ FINISH_REASONS = {"max_tokens": "length", "token_limit": "length", "time_limit":
 
 async def chat(call: Call) -> Response:
     """A base model's turn in a conversation."""
-    question = await run_in_threadpool(_question, call)
+    question = await call.prepare(_question)
     generation = await answer(call, question)
     message = {"role": "assistant", "content": generation.text}
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(generation)}
@@ -41,7 +40,7 @@ async def chat(call: Call) -> Response:
 
 async def chat_stream(call: Call) -> Response:
     """A base model's turn as it is made."""
-    question = await run_in_threadpool(_question, call)
+    question = await call.prepare(_question)
     head = _head(question)
 
     def event(piece: str, generation: Generation | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Whether the runtime is up."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from starlette.responses import JSONResponse, Response
@@ -7,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from ..operations import Call, Operation
 
 
+@cache
 def package_version() -> str:
     """The version of this package."""
     try:
@@ -15,8 +17,8 @@ def package_version() -> str:
         return "0.0.0"
 
 
-def get_health(call: Call) -> Response:
-    """Say that the runtime is up, and what it serves."""
+async def get_health(call: Call) -> Response:
+    """Say that the runtime is up, and what it serves; in the event loop, so that no other call can delay it."""
     return JSONResponse({"status": "ok", "version": package_version(), "models": sorted(call.runtime.cards)})
 
 

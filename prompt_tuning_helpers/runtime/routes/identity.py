@@ -15,7 +15,7 @@ GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 CPD_VERSION = "5.2.0"
 
 
-def create_token(call: Call) -> Response:
+async def create_token(call: Call) -> Response:
     """Exchange an API key for a token, as IAM does."""
     try:
         form = parse_qs(call.body.decode("utf-8", errors="replace"), max_num_fields=20)
@@ -43,7 +43,7 @@ def create_token(call: Call) -> Response:
     )
 
 
-def authorize(call: Call) -> Response:
+async def authorize(call: Call) -> Response:
     """Exchange a user's API key for a token, as Cloud Pak for Data does; any user name will do."""
     body = call.json()
     api_key = read_text(body, "api_key") or ""
@@ -56,7 +56,7 @@ def authorize(call: Call) -> Response:
     return JSONResponse({"_messageCode_": "200", "message": "Success", "token": token})
 
 
-def get_cpd_version(_: Call) -> Response:
+async def get_cpd_version(_: Call) -> Response:
     """The version of Cloud Pak for Data whose dialect is spoken."""
     return JSONResponse({"version": CPD_VERSION})
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, GenerationRequest, ModelCard
@@ -38,22 +37,22 @@ def find_deployment(call: Call) -> Deployment:
 
 async def generate(call: Call) -> Response:
     """A base model's answer."""
-    return await _generate(call, await run_in_threadpool(_base_question, call))
+    return await _generate(call, await call.prepare(_base_question))
 
 
 async def generate_stream(call: Call) -> Response:
     """A base model's answer as it is made."""
-    return await _stream(call, await run_in_threadpool(_base_question, call))
+    return await _stream(call, await call.prepare(_base_question))
 
 
 async def generate_deployed(call: Call) -> Response:
     """A deployment's answer."""
-    return await _generate(call, await run_in_threadpool(_deployed_question, call))
+    return await _generate(call, await call.prepare(_deployed_question))
 
 
 async def generate_deployed_stream(call: Call) -> Response:
     """A deployment's answer as it is made."""
-    return await _stream(call, await run_in_threadpool(_deployed_question, call))
+    return await _stream(call, await call.prepare(_deployed_question))
 
 
 async def _generate(call: Call, question: Question) -> Response:

@@ -21,11 +21,14 @@ def tokenize(call: Call) -> Response:
         raise bad_request("input is missing: give it the text.")
     parameters = read_object(body, "parameters") or {}
     return_tokens = read_flag(parameters, "return_tokens", "parameters.")
-    tokens = call.runtime.engine.tokenize(card.model_id, text)
-    result: dict[str, Any] = {"token_count": len(tokens)}
+    engine = call.runtime.engine
+    result: dict[str, Any]
     if return_tokens:
-        result["tokens"] = tokens
+        tokens = engine.tokenize(card.model_id, text)
+        result = {"token_count": len(tokens), "tokens": tokens}
+    else:
+        result = {"token_count": engine.count_tokens(card.model_id, text)}
     return JSONResponse({"model_id": card.model_id, "result": result, **warnings_for(card)})
 
 
-OPERATIONS = [Operation("POST", "/ml/v1/text/tokenization", tokenize, "Tokenize a text")]
+OPERATIONS = [Operation("POST", "/ml/v1/text/tokenization", tokenize, "Tokenize a text", heavy=True)]

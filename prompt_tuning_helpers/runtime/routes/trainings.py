@@ -184,6 +184,7 @@ OPERATIONS = [
         "/ml/v4/trainings",
         create_training,
         "Start a prompt tuning",
+        heavy=True,
         differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; the data is checked at once",
     ),
     Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
