@@ -44,7 +44,7 @@ class Runtime:
     engine: Engine
     cards: dict[str, ModelCard]
     url: str = ""
-    heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=2, most_waiting=MOST_WAITING))
+    heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=1, most_waiting=MOST_WAITING))
     questions: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=4, most_waiting=MOST_WAITING))
 
     def close(self) -> None:
