@@ -32,7 +32,7 @@ def runtime(tmp_path: Path, folder: Path) -> Iterator[Runtime]:
     """A runtime with the real engine; its tuning jobs leave soft prompts without weights."""
     engine = Engine({BASE: "tiny", MINE: str(folder)})
     opened = open_runtime(State(tmp_path / "state"), engine, fake_tune_command)
-    opened.url = "https://testserver"
+    opened.url = "https://127.0.0.1"
     opened.jobs.start()
     yield opened
     opened.close()
