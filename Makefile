@@ -58,7 +58,7 @@ bench: $(VENV)/.ready model
 
 # Keeps the results that still fit the settings, and goes on where it was interrupted.
 compare: $(VENV)/.ready model
-	$(RUN) -m prompt_tuning_helpers.comparison notebooks/comparison_results
+	PYTHONPATH=notebooks $(RUN) -m comparison notebooks/comparison_results
 
 check: $(VENV)/.ready
 	$(VENV)/bin/ruff check

@@ -59,7 +59,7 @@ def offline_environment(attempts: Path) -> dict[str, str]:
         attempts: the file in which attempts to use the network are noted; it is there only if there were any.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_PLACES)}
-    paths = [REPOSITORY / "tests" / "offline", REPOSITORY, REPOSITORY / "tests", os.environ.get("PYTHONPATH", "")]
+    paths = [REPOSITORY / "tests" / "offline", REPOSITORY, os.environ.get("PYTHONPATH", "")]
     # Programs that are not Python ask a proxy that is not there.
     proxies = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
     return environment | proxies | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OFFLINE_ATTEMPTS": str(attempts)}

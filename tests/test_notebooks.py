@@ -18,7 +18,7 @@ from tests.conftest import offline_environment
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-RESULTS = ROOT / "notebooks" / "comparison_results"  # what the comparison of methods shows
+BESIDE = ("comparison", "comparison_results")  # folders beside the notebooks that one of them reads
 
 # Cells whose output is not compared, and why.
 NOT_COMPARED = {
@@ -151,14 +151,15 @@ def test_the_network_can_be_shut_off(tmp_path: Path, way_out: str) -> None:
 def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
     """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
     shutil.copy(path, tmp_path)
-    shutil.copytree(RESULTS, tmp_path / RESULTS.name)
+    for name in BESIDE:
+        shutil.copytree(ROOT / "notebooks" / name, tmp_path / name)
     attempts = tmp_path / "attempts"
     environment = offline_environment(attempts) | {
         "LOCAL_WATSONX_MODEL": "tiny",
         "LOCAL_WATSONX_STATE": str(tmp_path / "state"),
         "JPY_SESSION_NAME": path.name,  # as Jupyter does; it tells the helpers the language of the lesson
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval_strays", "--nbval"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.nbval_strays", "--nbval"]
     command += ["--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
     command += ["--nbval-cell-timeout", "300", "--rootdir", str(tmp_path), "-c", os.devnull, path.name]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=540)

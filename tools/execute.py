@@ -18,7 +18,7 @@ from tqdm import tqdm
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
-RESULTS = NOTEBOOKS / "comparison_results"  # what the comparison of methods shows
+BESIDE = ("comparison", "comparison_results")  # folders beside the notebooks that one of them reads
 PICTURE = NOTEBOOKS / "images" / "comparison.png"
 
 
@@ -37,7 +37,8 @@ def execute(path: Path) -> Path:
     os.environ["JPY_SESSION_NAME"] = path.name  # as Jupyter does; it tells the helpers the language of the lesson
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
-    shutil.copytree(RESULTS, BUILD / RESULTS.name, dirs_exist_ok=True)
+    for name in BESIDE:
+        shutil.copytree(NOTEBOOKS / name, BUILD / name, dirs_exist_ok=True)
     link_settings(BUILD / ".env", path.parent / ".env")
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     target = BUILD / path.name

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prompt_tuning_helpers.comparison import __main__ as command
-from prompt_tuning_helpers.comparison import jobs, learners, plan
-from prompt_tuning_helpers.comparison.learners import LABELS
-from prompt_tuning_helpers.comparison.plan import METHODS, SMALL, Job
-from prompt_tuning_helpers.comparison.results import Store, load, missing
+from comparison import __main__ as command
+from comparison import jobs, learners, plan
+from comparison.learners import LABELS
+from comparison.plan import METHODS, SMALL, Job
+from comparison.results import Store, load, missing
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine import EngineError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.comparison.hard_prompts import WORDINGS, Example, Wording, review_of, write
-from prompt_tuning_helpers.comparison.plan import FULL
+from comparison.hard_prompts import WORDINGS, Example, Wording, review_of, write
+from comparison.plan import FULL
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine.models import load_tokenizer
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.comparison import jobs, plan
-from prompt_tuning_helpers.comparison.jobs import draw
-from prompt_tuning_helpers.comparison.learners import LABELS, Learner
-from prompt_tuning_helpers.comparison.plan import FULL, Job, Method, Plan
+from comparison import jobs, plan
+from comparison.jobs import draw
+from comparison.learners import LABELS, Learner
+from comparison.plan import FULL, Job, Method, Plan
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 

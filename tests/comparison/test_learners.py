@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.comparison import hard_prompts, learners, plan
-from prompt_tuning_helpers.comparison.hard_prompts import review_of
-from prompt_tuning_helpers.comparison.learners import LABELS, learn
-from prompt_tuning_helpers.comparison.plan import FULL, SMALL
+from comparison import hard_prompts, learners, plan
+from comparison.hard_prompts import review_of
+from comparison.learners import LABELS, learn
+from comparison.plan import FULL, SMALL
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import models
 from prompt_tuning_helpers.engine.causal_model import pack

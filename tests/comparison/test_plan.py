@@ -3,21 +3,25 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from prompt_tuning_helpers.comparison import plan
-from prompt_tuning_helpers.comparison.hard_prompts import WORDINGS
-from prompt_tuning_helpers.comparison.plan import FULL, HARD_PROMPT, METHODS, Method
+from comparison import plan
+from comparison.hard_prompts import WORDINGS
+from comparison.plan import FULL, HARD_PROMPT, METHODS, Method
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine.models import load_tokenizer
 from prompt_tuning_helpers.engine.rows import wrap
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
 
 def test_the_plan_its_prompts_and_its_results_need_no_torch() -> None:
-    modules = ", ".join(f"prompt_tuning_helpers.comparison.{name}" for name in ("plan", "hard_prompts", "results"))
+    modules = ", ".join(f"comparison.{name}" for name in ("plan", "hard_prompts", "results"))
     command = f"import sys, {modules}; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True).stdout == "False\n"
+    done = subprocess.run([sys.executable, "-c", command], cwd=NOTEBOOKS, capture_output=True, text=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_full_plan_covers_what_the_lesson_speaks_of() -> None:

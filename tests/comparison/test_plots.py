@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,11 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from prompt_tuning_helpers import comparison as shown
-from prompt_tuning_helpers.comparison import tables
-from prompt_tuning_helpers.comparison.plan import FULL, SMALL, Plan
-from prompt_tuning_helpers.comparison.results import Comparison, Measured, Searched, difference, interval
+import comparison as shown
+from comparison import tables
+from comparison.plan import FULL, SMALL, Plan
+from comparison.results import Comparison, Measured, Searched, difference, interval
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Of 20 test reviews, how many each method answers rightly, and its trained parameters, bytes and seconds.
 MADE_UP = {
     "zero-shot": (10, 0, 150, 0.0),
@@ -116,8 +118,8 @@ def bars_of(ax: Axes) -> list[float]:
 
 
 def test_what_the_notebook_needs_comes_without_torch() -> None:
-    code = "import sys, prompt_tuning_helpers.comparison as c; c.show_wordings(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import sys, comparison as c; c.show_wordings(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=NOTEBOOKS, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
@@ -263,7 +265,7 @@ def test_accuracy_is_plotted_for_all_methods_with_labels_apart(any_comparison: C
 
 
 def test_families_differ_in_colour_and_marker() -> None:
-    from prompt_tuning_helpers.comparison.plots import STYLES
+    from comparison.plots import STYLES
 
     colours, markers = zip(*STYLES.values(), strict=True)
     assert {method.family for method in FULL.methods} == set(STYLES)

@@ -13,10 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from prompt_tuning_helpers.comparison import plan, results
-from prompt_tuning_helpers.comparison.hard_prompts import WORDINGS
-from prompt_tuning_helpers.comparison.plan import FULL, METHODS, SMALL, Job, Method, Plan
-from prompt_tuning_helpers.comparison.results import Store, interval, load, missing
+from comparison import plan, results
+from comparison.hard_prompts import WORDINGS
+from comparison.plan import FULL, METHODS, SMALL, Job, Method, Plan
+from comparison.results import Store, interval, load, missing
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.defaults import default_settings
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from prompt_tuning_helpers.comparison import plan, soft_prompts
-from prompt_tuning_helpers.comparison.learners import Learner, SoftPrompt, learn
-from prompt_tuning_helpers.comparison.plan import FULL, SMALL
+from comparison import plan, soft_prompts
+from comparison.learners import Learner, SoftPrompt, learn
+from comparison.plan import FULL, SMALL
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.rows import read_rows
 

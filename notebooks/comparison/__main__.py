@@ -1,6 +1,6 @@
 """``make compare``: computes the results that are missing or were made with other settings, and keeps the rest.
 
-    python -m prompt_tuning_helpers.comparison notebooks/comparison_results
+    PYTHONPATH=notebooks python -m comparison notebooks/comparison_results
 
 Each job runs in a process of its own on one thread, so that times are those of one processor core. An interrupted
 run goes on where it stopped.
