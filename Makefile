@@ -56,9 +56,9 @@ runtime: $(VENV)/.ready model
 bench: $(VENV)/.ready model
 	$(RUN) -m benchmarks
 
-# Keeps the results that still fit the settings, and goes on where it was interrupted.
+# Keeps the results that still fit the settings and the code, and goes on where it was interrupted.
 compare: $(VENV)/.ready model
-	PYTHONPATH=notebooks $(RUN) -m comparison notebooks/comparison_results
+	PYTHONPATH=notebooks $(RUN) -m comparison
 
 check: $(VENV)/.ready
 	$(VENV)/bin/ruff check

@@ -200,10 +200,31 @@ def _bootstrap_f1(true: Any, answered: Any, resamples: int = RESAMPLES, seed: in
     import numpy as np
 
     rows = np.random.default_rng(seed).integers(0, len(true), size=(resamples, len(true)))
-    hits = (true & answered)[rows].sum(axis=1)
-    mentions = true[rows].sum(axis=1) + answered[rows].sum(axis=1)
-    f1 = np.divide(2 * hits, mentions, out=np.zeros(resamples), where=mentions > 0)
-    low, high = np.quantile(f1, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return percentile_interval(f1_of(true[rows], answered[rows]))
+
+
+def f1_of(true: Any, answered: Any) -> Any:
+    """Give the F1 of each sample, 0 where no row is positive and none was answered so.
+
+    Args:
+        true: ``[..., N]``, whether each row is positive.
+        answered: ``[..., N]``, whether each row was answered with the positive label.
+
+    Returns:
+        ``[...]``.
+    """
+    import numpy as np
+
+    hits = (true & answered).sum(axis=-1)
+    mentions = true.sum(axis=-1) + answered.sum(axis=-1)
+    return np.divide(2 * hits, mentions, out=np.zeros(hits.shape), where=mentions > 0)
+
+
+def percentile_interval(scores: Any) -> tuple[float, float]:
+    """Give the interval that holds the middle 95 % of the scores of resampled rows."""
+    import numpy as np
+
+    low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
@@ -370,8 +391,8 @@ def by_phenomenon(
 def _score_rows(scores: Scores) -> list[tuple[str, str]]:
     """Name and write out the scores that are shown."""
     return [
-        (say("Accuracy (95 % interval)"), _with_interval(scores.accuracy, scores.accuracy_interval)),
-        (say("F1 (95 % interval)"), _with_interval(scores.f1, scores.f1_interval)),
+        (say("Accuracy (95 % interval)"), with_interval(scores.accuracy, scores.accuracy_interval)),
+        (say("F1 (95 % interval)"), with_interval(scores.f1, scores.f1_interval)),
         (say("Precision"), f"{scores.precision:.3f}"),
         (say("Recall"), f"{scores.recall:.3f}"),
         (say("Macro F1"), f"{scores.macro_f1:.3f}"),
@@ -379,7 +400,8 @@ def _score_rows(scores: Scores) -> list[tuple[str, str]]:
     ]
 
 
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """Write a score with its interval."""
     return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"  # noqa: RUF001 an en dash, as between numbers
 
 

@@ -18,7 +18,7 @@ from tests.conftest import offline_environment
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-BESIDE = ("comparison", "comparison_results")  # folders beside the notebooks that one of them reads
+COMPARISON = ROOT / "notebooks" / "comparison"  # what the comparison of methods imports and reads
 
 # Cells whose output is not compared, and why.
 NOT_COMPARED = {
@@ -151,8 +151,7 @@ def test_the_network_can_be_shut_off(tmp_path: Path, way_out: str) -> None:
 def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
     """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
     shutil.copy(path, tmp_path)
-    for name in BESIDE:
-        shutil.copytree(ROOT / "notebooks" / name, tmp_path / name)
+    shutil.copytree(COMPARISON, tmp_path / COMPARISON.name)
     attempts = tmp_path / "attempts"
     environment = offline_environment(attempts) | {
         "LOCAL_WATSONX_MODEL": "tiny",

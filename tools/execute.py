@@ -18,7 +18,7 @@ from tqdm import tqdm
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
-BESIDE = ("comparison", "comparison_results")  # folders beside the notebooks that one of them reads
+COMPARISON = NOTEBOOKS / "comparison"  # what the comparison of methods imports and reads
 PICTURE = NOTEBOOKS / "images" / "comparison.png"
 
 
@@ -37,8 +37,7 @@ def execute(path: Path) -> Path:
     os.environ["JPY_SESSION_NAME"] = path.name  # as Jupyter does; it tells the helpers the language of the lesson
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
-    for name in BESIDE:
-        shutil.copytree(NOTEBOOKS / name, BUILD / name, dirs_exist_ok=True)
+    shutil.copytree(COMPARISON, BUILD / COMPARISON.name, dirs_exist_ok=True)
     link_settings(BUILD / ".env", path.parent / ".env")
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     target = BUILD / path.name

@@ -5,7 +5,7 @@ Reading and showing results needs no torch.
 
 from .plots import plot_accuracy, plot_cost, plot_little_data, plot_virtual_tokens
 from .results import load
-from .sentences import describe_choice, describe_opened, describe_share
+from .sentences import describe_choice, describe_machines, describe_opened, describe_share
 from .tables import (
     show_accuracy_against,
     show_cost_against,
@@ -18,6 +18,7 @@ from .tables import (
 
 __all__ = [
     "describe_choice",
+    "describe_machines",
     "describe_opened",
     "describe_share",
     "load",

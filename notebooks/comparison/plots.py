@@ -8,7 +8,7 @@ import numpy as np
 
 from prompt_tuning_helpers.plots import BASE, QUIET, TUNED, finished, new_figure
 
-from .plan import CLASSIC, FULL_FINE_TUNING, HARD_PROMPT, LORA, PREFIX_TUNING, PROMPT_TUNING, Method
+from .methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, TfIdf
 from .results import Comparison, Measured
 from .tables import milliseconds, quote, seconds, size
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette again, and a marker each, so that colour is never all there is to go by.
-STYLES = {
-    HARD_PROMPT: (BASE, "s"),
-    PROMPT_TUNING: (TUNED, "o"),
-    PREFIX_TUNING: ("#CC79A7", "^"),
-    LORA: ("#009E73", "D"),
-    FULL_FINE_TUNING: ("#D55E00", "P"),
-    CLASSIC: ("#555555", "X"),
+STYLES: dict[type[Method], tuple[str, str]] = {
+    HardPrompt: (BASE, "s"),
+    PromptTuning: (TUNED, "o"),
+    PrefixTuning: ("#CC79A7", "^"),
+    LoRA: ("#009E73", "D"),
+    FullFineTuning: ("#D55E00", "P"),
+    TfIdf: ("#555555", "X"),
 }
 GUESSING = 0.5  # accuracy of guessing, since half of the reviews have each label
 LINE = 0.21  # powers of ten of trained parameters that a line of text takes up
@@ -36,7 +36,7 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
     Args:
         comparison: what ``load`` returns.
     """
-    shown = comparison.at_most_rows
+    shown = comparison.with_all_rows
     powers = [np.log10(found.trained_parameters) for found in shown if found.trained_parameters]
     nothing = min(powers) - BELOW_TRAINED
     # Methods with as many parameters as each other stand side by side.
@@ -71,16 +71,16 @@ def plot_little_data(comparison: Comparison) -> "Figure":
     figure, (ax,) = new_figure(1, (8.6, 4.6))
     rows = comparison.plan.rows
     learning = [method for method in comparison.plan.methods if method.learns_from_little]
-    level = [method for method in comparison.plan.methods if method.family == HARD_PROMPT]
+    level = [method for method in comparison.plan.methods if isinstance(method, HardPrompt)]
     for number, method in enumerate(learning):
-        colour, _ = STYLES[method.family]
+        colour, _ = STYLES[type(method)]
         aside = 1.05 ** (number - (len(learning) - 1) / 2)  # so that intervals do not hide each other
         found = [comparison.of(method.name, count) for count in rows]
         ax.plot([count * aside for count in rows], [m.accuracy for m in found], color=colour, linewidth=1.5)
         for measured in found:
             _draw_score(ax, measured, measured.rows * aside, measured.accuracy, "y")
     for method, dashes in zip(level, cycle(("--", "-.")), strict=False):
-        ax.axhline(comparison.of(method.name).accuracy, color=STYLES[method.family][0], linewidth=1.5, linestyle=dashes)
+        ax.axhline(comparison.of(method.name).accuracy, color=STYLES[type(method)][0], linewidth=1.5, linestyle=dashes)
     ax.axhline(GUESSING, color=QUIET, linewidth=1, linestyle=":")
     ax.set_xscale("log")
     ax.set_xticks(rows, [str(count) for count in rows], minor=False)
@@ -104,8 +104,8 @@ def plot_cost(comparison: Comparison) -> "Figure":
     Args:
         comparison: what ``load`` returns.
     """
-    shown = comparison.at_most_rows
-    panels: tuple[tuple[str, Callable[[Measured], float], Callable[[float], str], bool], ...] = (
+    shown = comparison.with_all_rows
+    panels: tuple[tuple[str, Callable[[Measured], float | None], Callable[[Any], str], bool], ...] = (
         ("Tuning time\n(one core)", lambda found: found.tuning_seconds, seconds, False),
         ("Peak memory\nof tuning", lambda found: found.peak_memory_mb, lambda value: f"{value:,.0f} MiB", False),
         ("Time per review\n(one core)", lambda found: found.scoring_ms, milliseconds, False),
@@ -113,11 +113,11 @@ def plot_cost(comparison: Comparison) -> "Figure":
     )
     figure, axes = new_figure(len(panels), (9.2, 4.2))
     for ax, (title, measure, write, is_logarithmic) in zip(axes, panels, strict=True):
-        _bars(ax, [STYLES[found.method.family][0] for found in shown], [measure(found) for found in shown], write)
+        _bars(ax, [STYLES[type(found.method)][0] for found in shown], [measure(found) for found in shown], write)
         if is_logarithmic:
-            smallest, largest = (pick(measure(found) for found in shown) for pick in (min, max))
+            sizes = [measure(found) or 0 for found in shown]
             ax.set_xscale("log")
-            ax.set_xlim(smallest / 3, largest * 300)
+            ax.set_xlim(min(sizes) / 3, max(sizes) * 300)
         ax.set_xticks([])
         ax.set_xticks([], minor=True)
         ax.set_yticks(range(len(shown)), [""] * len(shown))
@@ -154,7 +154,7 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
 
 def _draw_score(ax: "Axes", found: Measured, x: float, y: float, along: str) -> None:
     """Draw a point, and its interval along an axis."""
-    colour, marker = STYLES[found.method.family]
+    colour, marker = STYLES[type(found.method)]
     low, high = found.accuracy_interval
     # An interval of rounding noise must not give a negative length.
     lengths = [[max(0.0, found.accuracy - low)], [max(0.0, high - found.accuracy)]]
@@ -164,7 +164,7 @@ def _draw_score(ax: "Axes", found: Measured, x: float, y: float, along: str) -> 
 
 def _label(ax: "Axes", method: Method, height: float, joined_to: float | None = None) -> None:
     """Name a method at the right of the axes, in its colour."""
-    colour, marker = STYLES[method.family]
+    colour, marker = STYLES[type(method)]
     line = None if joined_to is None else {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)}
     end = (1.06, height) if joined_to is None else (1.0, joined_to)
     ax.annotate(
@@ -181,14 +181,15 @@ def _label(ax: "Axes", method: Method, height: float, joined_to: float | None = 
         ax.plot(1.03, height, marker, color=colour, transform=ax.get_yaxis_transform(), clip_on=False)
 
 
-def _bars(ax: "Axes", colours: Sequence[str], values: Sequence[float], write: Callable[[float], str]) -> None:
-    """Draw bars from top to bottom, each with its value at its end."""
-    ax.barh(range(len(values)), values, color=colours, height=0.7)
-    for place, value in enumerate(values):
+def _bars(ax: "Axes", colours: Sequence[str], values: Sequence[float | None], write: Callable[[Any], str]) -> None:
+    """Draw bars from top to bottom, each with its value at its end; no bar where there is no value."""
+    lengths = [value or 0.0 for value in values]
+    ax.barh(range(len(values)), lengths, color=colours, height=0.7)
+    for place, (value, length) in enumerate(zip(values, lengths, strict=True)):
         ax.annotate(
-            write(value), (max(value, 0), place), textcoords="offset points", xytext=(3, 0), va="center", fontsize=8
+            write(value), (max(length, 0), place), textcoords="offset points", xytext=(3, 0), va="center", fontsize=8
         )
-    ax.set_xlim(min(0.0, *values), 1.5 * max(*values, 1e-9))  # room for the text
+    ax.set_xlim(min(0.0, *lengths), 1.5 * max(*lengths, 1e-9))  # room for the text
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.grid(visible=False)
 

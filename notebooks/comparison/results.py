@@ -1,65 +1,85 @@
-"""The stored results of the comparison: one small JSON file a job, with the settings that made it."""
+"""The stored results as the notebook shows them: the seeds of each method together, with intervals."""
 
-import json
-from collections.abc import Iterator
+import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .plan import FULL, FULL_FINE_TUNING, Job, Method, Plan, measurement, rows_of, search_of, searches
+from prompt_tuning_helpers.evaluate import LABELS
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-
-Result = dict[str, Any]
+from .intervals import accuracy, f1, interval
+from .methods import Candidate, FullFineTuning, Method, candidate_as_json
+from .plan import FULL, Measurement, Plan, Search
+from .store import Result, Store
 
 
 @dataclass(frozen=True)
-class Store:
-    """A folder of results.
+class Score:
+    """How well a candidate did in a search.
 
     Args:
-        folder: where they are.
+        candidate: what was tried.
+        accuracy: on training rows that were held back; 0 if training diverged.
+        loss: likewise, in nats; infinite if training diverged.
     """
 
-    folder: Path
+    candidate: Candidate
+    accuracy: float
+    loss: float
 
-    def get(self, job: Job) -> Result | None:
-        """The result of a job; ``None`` if there is none, or if other settings made it."""
-        path = self._path(job)
-        if not path.is_file():
-            return None
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        result: Result = stored["result"]
-        return result if stored["settings"] == job.settings else None
+    @classmethod
+    def of_diverged(cls, candidate: Candidate) -> "Score":
+        """The worst score there is: training gave no numbers."""
+        return cls(candidate, 0.0, math.inf)
 
-    def put(self, job: Job, result: Result) -> None:
-        """Keep a result, whole or not at all."""
-        path = self._path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps({"settings": job.settings, "result": result}, indent=1) + "\n", encoding="utf-8")
-        new.replace(path)
+    @property
+    def diverged(self) -> bool:
+        """Whether training gave no numbers."""
+        return math.isinf(self.loss)
 
-    def _path(self, job: Job) -> Path:
-        return self.folder / f"{job.name}.json"
+    def as_json(self) -> Result:
+        """What stands for this in the file of results."""
+        scores = {"diverged": True} if self.diverged else {"accuracy": self.accuracy, "loss": self.loss}
+        return {"candidate": candidate_as_json(self.candidate)} | scores
 
-
-def missing(plan: Plan, store: Store) -> list[Job]:
-    """The jobs that can be run now and have no result: the searches first, then what they allow to measure."""
-    jobs = [job for job in searches(plan) if store.get(job) is None]
-    return jobs + [job for *_, job in _measurements(plan, store) if store.get(job) is None]
+    @classmethod
+    def from_json(cls, method: Method, stored: Result) -> "Score":
+        """The score that stands so in the file of results."""
+        candidate = method.candidate(stored["candidate"])
+        return (
+            cls.of_diverged(candidate) if "diverged" in stored else cls(candidate, stored["accuracy"], stored["loss"])
+        )
 
 
-def _measurements(plan: Plan, store: Store) -> Iterator[tuple[Method, int, int, Job]]:
-    """Method, rows, seed and job of all whose search is done; the first seed of all methods, then the next."""
-    for seed in plan.seeds:
-        for method in plan.methods:
-            if found := store.get(search_of(plan, method, seed)):
-                for rows in rows_of(plan, method):
-                    yield method, rows, seed, measurement(plan, method, rows, seed, found["chosen"])
+@dataclass(frozen=True)
+class Searched:
+    """What a search found on training rows that were held back.
+
+    Args:
+        method: whose candidates were tried.
+        scores: of each candidate, in their order.
+        chosen: the best candidate.
+    """
+
+    method: Method
+    scores: tuple[Score, ...]
+    chosen: Candidate
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What results were computed on.
+
+    Args:
+        cpu: the processor's model; ``None`` where it was not recorded.
+        threads: that each job computed on.
+    """
+
+    cpu: str | None
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -74,44 +94,28 @@ class Measured:
         accuracy_interval: see ``interval``.
         f1: mean over the seeds, of the positive label.
         f1_interval: likewise.
-        accuracies: of each seed.
         hits: for each seed, whether each test review was answered rightly.
         trained_parameters: how many numbers were learnt.
         saved_bytes: what has to be kept beside the base model.
-        tuning_seconds: mean, of one processor core.
         peak_memory_mb: mean, of the process up to the end of training.
-        scoring_ms: mean, for each review, of one processor core.
+        tuning_seconds: mean of one processor core; ``None`` if all seeds were computed on another machine than that
+            of the comparison's times.
+        scoring_ms: likewise, for each review.
     """
 
     method: Method
     rows: int
-    chosen: tuple[str, ...]
+    chosen: tuple[Candidate, ...]
     accuracy: float
     accuracy_interval: tuple[float, float]
     f1: float
     f1_interval: tuple[float, float]
-    accuracies: tuple[float, ...]
     hits: tuple[tuple[bool, ...], ...]
     trained_parameters: int
     saved_bytes: int
-    tuning_seconds: float
     peak_memory_mb: float
-    scoring_ms: float
-
-
-@dataclass(frozen=True)
-class Searched:
-    """What a search found on training rows that were held back.
-
-    Args:
-        method: whose candidates were tried.
-        scores: accuracy and loss of each candidate.
-        chosen: the best candidate.
-    """
-
-    method: Method
-    scores: dict[str, dict[str, float]]
-    chosen: str
+    tuning_seconds: float | None
+    scoring_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -123,20 +127,23 @@ class Comparison:
         searched: one for each search, in the plan's order.
         measured: by method and number of rows, in the plan's order.
         opened: what was seen inside the soft prompt that the plan names.
+        machines: that the measurements were made on, each with the number of them, the most first. Times are those of
+            the first alone, since times of different machines cannot be compared.
     """
 
     plan: Plan
     searched: tuple[Searched, ...]
     measured: tuple[Measured, ...]
     opened: Result
+    machines: tuple[tuple[Machine, int], ...]
 
     @property
     def base_parameters(self) -> int:
         """How many parameters the base model has: full fine-tuning trains all of them."""
-        return next(m.trained_parameters for m in self.measured if m.method.family == FULL_FINE_TUNING)
+        return next(m.trained_parameters for m in self.measured if isinstance(m.method, FullFineTuning))
 
     @property
-    def at_most_rows(self) -> list[Measured]:
+    def with_all_rows(self) -> list[Measured]:
         """What each method gave on the largest number of rows."""
         return [found for found in self.measured if found.rows == self.plan.rows[-1]]
 
@@ -146,36 +153,71 @@ class Comparison:
         return next(found for found in self.measured if found.method.name == method and found.rows == wanted)
 
 
-def load(folder: str | Path, plan: Plan = FULL) -> Comparison:
+def load(path: str | Path, plan: Plan = FULL) -> Comparison:
     """Read the stored results.
 
     Args:
-        folder: where they are.
+        path: of the file that holds them.
         plan: what they have to be of.
 
     Raises:
         LookupError: if a result is missing, or was made with other settings than those in force now.
+        ValueError: if the file is damaged.
     """
-    store = Store(Path(folder))
-    lacking = [job.name for job in missing(plan, store)]
+    store = Store.read(Path(path), plan)
+    lacking = [job.name for job in store.missing()]
     if lacking:
         shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         raise LookupError(
             f"These results are missing or were made with other settings: {shown}. Run `make compare`; it computes "
             "what is lacking and keeps the rest."
         )
-    groups: dict[tuple[str, int], list[tuple[Method, Job, Result]]] = {}
-    for method, rows, _, job in _measurements(plan, store):
-        groups.setdefault((method.name, rows), []).append((method, job, store.get(job) or {}))
-    opened = [result["opened"] for group in groups.values() for _, _, result in group if "opened" in result]
-    measured = [_together(rows, group) for (_, rows), group in groups.items()]
-    return Comparison(plan, tuple(_found(plan, store)), tuple(measured), opened[0])
+    groups: dict[tuple[str, int], list[Measurement]] = {}
+    for job in store.measurements():
+        groups.setdefault((job.method.name, job.rows), []).append(job)
+    results = [store.results[job.name] for job in store.measurements()]
+    machines = Counter(Machine(**result["machine"]) for result in results).most_common()
+    return Comparison(
+        plan,
+        searched=tuple(_searched(job, store.results[job.name]) for job in plan.searches()),
+        measured=tuple(_aggregate(group, store, machines[0][0]) for group in groups.values()),
+        opened=next(result["opened"] for result in results if "opened" in result),
+        machines=tuple(machines),
+    )
 
 
-def _found(plan: Plan, store: Store) -> Iterator[Searched]:
-    for job in searches(plan):
-        result = store.get(job) or {}
-        yield Searched(plan.method(job.settings["method"]["name"]), result["scores"], result["chosen"])
+def _searched(job: Search, result: Result) -> Searched:
+    scores = tuple(Score.from_json(job.method, score) for score in result["scores"])
+    return Searched(job.method, scores, job.method.candidate(result["chosen"]))
+
+
+def _aggregate(seeds: list[Measurement], store: Store, timed_on: Machine) -> Measured:
+    """What the seeds of one method and number of rows gave together."""
+    results = [store.results[job.name] for job in seeds]
+    timed = [result for result in results if Machine(**result["machine"]) == timed_on]
+    right, said = (
+        np.array([[label == LABELS[1] for label in result[name]] for result in results])
+        for name in ("truth", "answers")
+    )
+    return Measured(
+        method=seeds[0].method,
+        rows=seeds[0].rows,
+        chosen=tuple(job.chosen for job in seeds),
+        accuracy=float(accuracy(right, said)),
+        accuracy_interval=interval(accuracy, right, said),
+        f1=float(f1(right, said)),
+        f1_interval=interval(f1, right, said),
+        hits=tuple(map(tuple, (right == said).tolist())),
+        trained_parameters=results[0]["trained_parameters"],
+        saved_bytes=results[0]["saved_bytes"],
+        peak_memory_mb=_mean(results, "peak_memory_mb"),
+        tuning_seconds=_mean(timed, "tuning_seconds") if timed else None,
+        scoring_ms=_mean(timed, "scoring_ms") if timed else None,
+    )
+
+
+def _mean(results: list[Result], name: str) -> float:
+    return float(np.mean([result[name] for result in results]))
 
 
 def difference(first: Measured, second: Measured) -> tuple[float, tuple[float, float]]:
@@ -190,62 +232,3 @@ def difference(first: Measured, second: Measured) -> tuple[float, tuple[float, f
 
     hits, other_hits = np.array(first.hits), np.array(second.hits)
     return float(score(hits, other_hits)), interval(score, hits, other_hits)
-
-
-def _together(rows: int, group: list[tuple[Method, Job, Result]]) -> Measured:
-    results = [result for *_, result in group]
-    right = np.array([[label == "1" for label in result["truth"]] for result in results])
-    said = np.array([[label == "1" for label in result["answers"]] for result in results])
-
-    def mean(name: str) -> float:
-        return float(np.mean([result[name] for result in results]))
-
-    return Measured(
-        method=group[0][0],
-        rows=rows,
-        chosen=tuple(job.settings["chosen"] for _, job, _ in group),
-        accuracy=float(_accuracy(right, said)),
-        accuracy_interval=interval(_accuracy, right, said),
-        f1=float(_f1(right, said)),
-        f1_interval=interval(_f1, right, said),
-        accuracies=tuple((right == said).mean(axis=-1).tolist()),
-        hits=tuple(map(tuple, (right == said).tolist())),
-        trained_parameters=results[0]["trained_parameters"],
-        saved_bytes=results[0]["saved_bytes"],
-        tuning_seconds=mean("tuning_seconds"),
-        peak_memory_mb=mean("peak_memory_mb"),
-        scoring_ms=mean("scoring_ms"),
-    )
-
-
-def interval(score: Any, right: Any, said: Any, seed: int = 0) -> tuple[float, float]:
-    """A 95 % percentile interval from resampling both the seeds and the reviews (Efron and Tibshirani, 1993, ch. 13).
-
-    So it holds both what another seed would change and what other test reviews would. It is approximate: from three
-    seeds, resampling sees too little of how much they differ.
-
-    Args:
-        score: of arrays like the next two, the mean over their seeds.
-        right: ``[seeds, reviews]``, whether each review is positive.
-        said: ``[seeds, reviews]``, whether it was taken for positive.
-        seed: of the resampling.
-    """
-    generator = np.random.default_rng(seed)
-    seeds, reviews = right.shape
-    scores = []
-    for _ in range(RESAMPLES):
-        rows = generator.integers(0, seeds, seeds)[:, None]
-        columns = generator.integers(0, reviews, reviews)
-        scores.append(score(right[rows, columns], said[rows, columns]))
-    low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def _accuracy(right: Any, said: Any) -> Any:
-    return (right == said).mean()
-
-
-def _f1(right: Any, said: Any) -> Any:
-    hits = (right & said).sum(axis=-1)
-    mentions = right.sum(axis=-1) + said.sum(axis=-1)
-    return np.divide(2 * hits, mentions, out=np.zeros(len(hits)), where=mentions > 0).mean()

@@ -1,7 +1,28 @@
 """Sentences with the figures of the comparison in them, so that nobody has to type a number."""
 
-from .results import Comparison
-from .tables import describe_candidate, share
+from .results import Comparison, Machine
+from .tables import share
+
+
+def describe_machines(comparison: Comparison) -> str:
+    """Say what the results were computed on, and whose times are shown.
+
+    Args:
+        comparison: what ``load`` returns.
+    """
+    (first, _), *others = comparison.machines
+    if not others:
+        return f"All results are from one machine: {_describe(first)}."
+    machines = "; ".join(f"{_describe(machine)} ({count})" for machine, count in comparison.machines)
+    return (
+        f"The results are from {len(comparison.machines)} machines: {machines}. Times are those of the first alone, "
+        "since times of different machines cannot be compared."
+    )
+
+
+def _describe(machine: Machine) -> str:
+    threads = f"{machine.threads} thread" + ("s" if machine.threads > 1 else "")
+    return f"{machine.cpu or 'an unrecorded processor'}, with {threads} a job"
 
 
 def describe_choice(comparison: Comparison, method: str) -> str:
@@ -12,7 +33,7 @@ def describe_choice(comparison: Comparison, method: str) -> str:
         method: its name.
     """
     found = comparison.of(method)
-    choices = dict.fromkeys(describe_candidate(found.method, choice) for choice in found.chosen)
+    choices = dict.fromkeys(found.method.describe(choice) for choice in found.chosen)
     return f"Chosen for {found.method.title}: {'; '.join(choices)}."
 
 

@@ -1,24 +1,25 @@
 """The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from prompt_tuning_helpers.evaluate import with_interval
 
 from .hard_prompts import WORDINGS
-from .plan import CLASSIC, HARD_PROMPT, Method
-from .results import Comparison, difference
+from .methods import Method
+from .results import Comparison, Searched, difference
 
-if TYPE_CHECKING:
-    import pandas as pd
+NONE = "–"  # noqa: RUF001 an en dash
 
 
-def show_wordings() -> "pd.DataFrame":
+def show_wordings() -> pd.DataFrame:
     """The hard prompts that are tried, without their examples.
 
     Returns:
         One row a wording: the question, and the two words to choose between.
     """
-    import pandas as pd
-
     rows = {
         name: {
             "question": wording.template,
@@ -29,7 +30,7 @@ def show_wordings() -> "pd.DataFrame":
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_methods(comparison: Comparison) -> "pd.DataFrame":
+def show_methods(comparison: Comparison) -> pd.DataFrame:
     """The main table: what each method gives and costs with the largest number of training rows.
 
     Args:
@@ -38,8 +39,6 @@ def show_methods(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a method.
     """
-    import pandas as pd
-
     rows = {
         found.method.title: {
             "accuracy": with_interval(found.accuracy, found.accuracy_interval),
@@ -51,12 +50,12 @@ def show_methods(comparison: Comparison) -> "pd.DataFrame":
             "peak memory": f"{found.peak_memory_mb:,.0f} MiB",
             "time per review": milliseconds(found.scoring_ms),
         }
-        for found in comparison.at_most_rows
+        for found in comparison.with_all_rows
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_little_data(comparison: Comparison) -> "pd.DataFrame":
+def show_little_data(comparison: Comparison) -> pd.DataFrame:
     """Accuracy by the number of training rows, of the methods that were taught with fewer rows, too.
 
     Args:
@@ -65,8 +64,6 @@ def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a method, one column a number of rows.
     """
-    import pandas as pd
-
     rows: dict[str, dict[str, str]] = {}
     for found in comparison.measured:
         if found.method.learns_from_little:
@@ -75,7 +72,7 @@ def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_searches(comparison: Comparison) -> "pd.DataFrame":
+def show_searches(comparison: Comparison) -> pd.DataFrame:
     """What the searches tried, how well it did on training rows that were held back, and what they chose.
 
     Args:
@@ -84,20 +81,19 @@ def show_searches(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a method and candidate. Where there was a search for each draw of rows, the figures are means.
     """
-    import pandas as pd
-
-    by_method: dict[str, list[Any]] = {}
+    by_method: dict[str, list[Searched]] = {}
     for found in comparison.searched:
         by_method.setdefault(found.method.name, []).append(found)
     rows = {}
     for group in by_method.values():
         method = group[0].method
-        for candidate in method.candidates:
-            scores = [search.scores[candidate] for search in group]
+        for number, candidate in enumerate(method.candidates):
+            scores = [search.scores[number] for search in group]
             times = sum(search.chosen == candidate for search in group)
-            rows[method.title, describe_candidate(method, candidate)] = {
-                "accuracy": f"{sum(score['accuracy'] for score in scores) / len(scores):.3f}",
-                "loss": f"{sum(score['loss'] for score in scores) / len(scores):.3f}",
+            diverged = any(score.diverged for score in scores)
+            rows[method.title, method.describe(candidate)] = {
+                "accuracy": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+                "loss": "diverged" if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
                 "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -105,7 +101,7 @@ def show_searches(comparison: Comparison) -> "pd.DataFrame":
     return table
 
 
-def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
+def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
     """What was seen inside the soft prompt, one virtual token after the other.
 
     Args:
@@ -115,8 +111,6 @@ def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
         For each virtual token the text that it started as, the words that it is nearest to now, each with its cosine,
         how far it moved, and the accuracy without it.
     """
-    import pandas as pd
-
     rows = [
         {
             "started as": quote(token["before"][0]["token"]),
@@ -131,7 +125,7 @@ def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
 
 def show_accuracy_against(
     comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """How much more accurate one method is than others, and whether the test reviews can tell.
 
     Args:
@@ -143,8 +137,6 @@ def show_accuracy_against(
     Returns:
         One row a number of training rows and other method.
     """
-    import pandas as pd
-
     table = {}
     for count in rows or comparison.plan.rows[-1:]:
         for other in others:
@@ -161,7 +153,7 @@ def show_accuracy_against(
     return shown
 
 
-def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
+def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> pd.DataFrame:
     """What one method costs, with the cost of another as the unit.
 
     Args:
@@ -172,31 +164,27 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
     Returns:
         One row each other method.
     """
-    import pandas as pd
-
+    columns = {
+        "trained parameters": "trained_parameters",
+        "tuning time": "tuning_seconds",
+        "peak memory": "peak_memory_mb",
+        "saved": "saved_bytes",
+        "time per review": "scoring_ms",
+    }
     one = comparison.of(method)
     rows = {
         two.method.title: {
-            "trained parameters": times(one.trained_parameters / two.trained_parameters),
-            "tuning time": times(one.tuning_seconds / two.tuning_seconds),
-            "peak memory": times(one.peak_memory_mb / two.peak_memory_mb),
-            "saved": times(one.saved_bytes / two.saved_bytes),
-            "time per review": times(one.scoring_ms / two.scoring_ms),
+            title: times(getattr(one, attribute), getattr(two, attribute)) for title, attribute in columns.items()
         }
         for two in map(comparison.of, others)
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("against")
 
 
-def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """A score with its interval."""
-    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"  # noqa: RUF001 an en dash, as between numbers
-
-
 def share(method: Method, parameters: int, comparison: Comparison) -> str:
     """The share of the base model's parameters in percent; a dash where there is no such model."""
-    if method.family == CLASSIC:
-        return "–"  # noqa: RUF001 an en dash
+    if not method.has_base_model:
+        return NONE
     percent = 100 * parameters / comparison.base_parameters
     return f"{percent:.3f} %" if 0 < percent < 1 else f"{percent:.0f} %"
 
@@ -209,33 +197,30 @@ def size(amount: float) -> str:
     return f"{amount:.0f} B"
 
 
-def seconds(amount: float) -> str:
-    """A time in seconds."""
-    if not amount:
-        return "none"
-    return f"{amount:,.0f} s" if amount >= 10 else f"{amount:.2g} s"
+def seconds(amount: float | None) -> str:
+    """A time in seconds; a dash where it was measured on another machine."""
+    return "none" if amount == 0 else _number(amount, "s")
 
 
-def milliseconds(amount: float) -> str:
-    """A short time."""
-    return f"{amount:,.0f} ms" if amount >= 10 else f"{amount:.2g} ms"
+def milliseconds(amount: float | None) -> str:
+    """A short time; a dash where it was measured on another machine."""
+    return _number(amount, "ms")
 
 
-def times(ratio: float) -> str:
-    """How many times as much; a fraction where it is far less."""
+def _number(amount: float | None, unit: str) -> str:
+    if amount is None:
+        return NONE
+    return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.2g} {unit}"
+
+
+def times(one: float | None, other: float | None) -> str:
+    """How many times as much one is as the other; a fraction where it is far less, a dash where one is not known."""
+    if one is None or other is None:
+        return NONE
+    ratio = one / other
     return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:,.{2 if ratio < 10 else 0}f} ×"  # noqa: RUF001
 
 
 def quote(token: str) -> str:
     """A token with its blanks to be seen; characters that cannot be shown are written as escapes."""
     return repr(token)
-
-
-def describe_candidate(method: Method, candidate: str) -> str:
-    """What was tried, in words."""
-    if method.family == HARD_PROMPT:
-        wording, examples = candidate.split()
-        return f"{wording}, {examples} examples" if examples != "0" else wording
-    if method.family == CLASSIC:
-        return f"C = {candidate}"
-    return f"learning rate {candidate}"

@@ -5,6 +5,7 @@ The prefix's keys and values are computed once per update here, too, and shared 
 
 import copy
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ class GeneralForward(CausalModel):
 
     Args:
         model: the transformers model, frozen, in evaluation mode.
+        first_cache: makes the cache that every sequence starts from, one with PEFT's prefix in it for instance; an
+            empty one, if it is not given.
 
     Raises:
         EngineError: for a model that has no such past.
@@ -44,7 +47,7 @@ class GeneralForward(CausalModel):
 
     can_reuse = False
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, first_cache: Callable[[], Any] | None = None) -> None:
         parameters = inspect.signature(model.forward).parameters
         if not {"inputs_embeds", "past_key_values"} <= set(parameters):
             raise EngineError(
@@ -53,7 +56,8 @@ class GeneralForward(CausalModel):
                 code="model_not_supported",
             )
         self.network = model
-        if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._empty_cache().layers):
+        self._first_cache = first_cache or self._empty_cache
+        if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._first_cache().layers):
             raise EngineError(
                 f"Models of type {model.config.model_type!r} keep a past that cannot be shared by the rows of a batch. "
                 "Use a model that has attention in all its layers.",
@@ -69,8 +73,8 @@ class GeneralForward(CausalModel):
 
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
         """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
-        cache = self._empty_cache()
-        held: int = cache.get_seq_length()  # keys and values that a network brings along, PEFT's prefix for instance
+        cache = self._first_cache()
+        held: int = cache.get_seq_length()
         if prefix.shape[0]:
             self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
         shared, batch, longest = held + prefix.shape[0], len(rows.lengths), max(rows.lengths)
@@ -110,7 +114,8 @@ class GeneralForward(CausalModel):
 
     def new_past(self) -> GeneralPast:
         """The past of a sequence that has no tokens yet."""
-        return GeneralPast(self._empty_cache(), 0)
+        cache = self._first_cache()
+        return GeneralPast(cache, cache.get_seq_length())
 
     def _empty_cache(self) -> Any:
         from transformers import DynamicCache

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from matplotlib.patches import Rectangle
 
 import comparison as shown
 from comparison import tables
+from comparison.intervals import interval
+from comparison.methods import Candidate, PromptCandidate
 from comparison.plan import FULL, SMALL, Plan
-from comparison.results import Comparison, Measured, Searched, difference, interval
+from comparison.results import Comparison, Machine, Measured, Score, Searched, difference
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Of 20 test reviews, how many each method answers rightly, and its trained parameters, bytes and seconds.
@@ -59,7 +62,10 @@ def made_up(plan: Plan) -> Comparison:
     measured = []
     for method in plan.methods:
         right, parameters, saved, seconds = MADE_UP[method.name]
-        for rows in plan.rows if method.learns_from_little else plan.rows[-1:]:
+        chosen: tuple[Candidate, ...] = (0.01,) * 3
+        if method.name == "few-shot":
+            chosen = (PromptCandidate("question", 4), PromptCandidate("chat", 8), PromptCandidate("chat", 8))
+        for rows in plan.rows_of(method):
             hits = np.zeros((3, 20), dtype=bool)
             hits[:, : right - plan.rows[::-1].index(rows)] = True  # fewer rows, fewer right answers
             accuracy = float(hits.mean())
@@ -67,12 +73,11 @@ def made_up(plan: Plan) -> Comparison:
                 Measured(
                     method=method,
                     rows=rows,
-                    chosen=("question 4", "chat 8", "chat 8") if method.name == "few-shot" else ("0.01",) * 3,
+                    chosen=chosen,
                     accuracy=accuracy,
                     accuracy_interval=(accuracy - 0.05, min(1.0, accuracy + 0.05)),
                     f1=accuracy,
                     f1_interval=(accuracy - 0.06, min(1.0, accuracy + 0.06)),
-                    accuracies=(accuracy,) * 3,
                     hits=tuple(map(tuple, hits.tolist())),
                     trained_parameters=parameters,
                     saved_bytes=saved,
@@ -82,12 +87,11 @@ def made_up(plan: Plan) -> Comparison:
                 )
             )
     searched = [
-        Searched(method, {name: {"accuracy": 0.5 + seed / 10, "loss": 0.7} for name in method.candidates}, chosen)
+        Searched(method, tuple(Score(tried, 0.5 + seed / 10, 0.7) for tried in method.candidates), chosen)
         for method in plan.methods
-        if method.candidates
-        for seed, chosen in enumerate(method.candidates[: 3 if method.searched_per_seed else 1])
+        for seed, chosen in enumerate(method.candidates[: 3 if method.is_searched_per_seed else 1])
     ]
-    return Comparison(plan, tuple(searched), tuple(measured), OPENED)
+    return Comparison(plan, tuple(searched), tuple(measured), OPENED, ((Machine(None, 1), len(measured)),))
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +165,34 @@ def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> 
         "loss": "0.700",
         "chosen": "1 of 3 times",
     }
+
+
+def test_a_candidate_that_diverged_is_shown_as_such(comparison: Comparison) -> None:
+    method = FULL.method("lora-8")
+    scores = (Score(0.001, 0.8, 0.5), Score(0.003, 0.9, 0.4), Score.of_diverged(0.01))
+    table = shown.show_searches(replace(comparison, searched=(Searched(method, scores, 0.003),)))
+    assert table.loc[("LoRA, rank 8", "learning rate 0.01")].tolist() == ["–", "diverged", ""]  # noqa: RUF001
+    assert table.loc[("LoRA, rank 8", "learning rate 0.003")].tolist() == ["0.900", "0.400", "yes"]
+
+
+def test_times_of_another_machine_are_left_out(comparison: Comparison) -> None:
+    measured = tuple(
+        replace(found, tuning_seconds=None, scoring_ms=None) if found.method.name == "full" else found
+        for found in comparison.measured
+    )
+    mixed = replace(comparison, measured=measured, machines=((Machine("One", 1), 60), (Machine(None, 2), 3)))
+    row = shown.show_methods(mixed).loc["full fine-tuning"]
+    assert row[["tuning time", "time per review"]].tolist() == ["–", "–"]  # noqa: RUF001
+    assert row["saved"] == "538 MB"
+    against = shown.show_cost_against(mixed, "prompt-100", ["full"]).loc["full fine-tuning"]
+    assert against[["tuning time", "saved"]].tolist() == ["–", "1/2,339"]  # noqa: RUF001
+    assert [text.get_text() for text in shown.plot_cost(mixed).axes[0].texts][-2] == "–"  # noqa: RUF001
+    said = shown.describe_machines(mixed)
+    assert "2 machines: One, with 1 thread a job (60); an unrecorded processor, with 2 threads a job (3)" in said
+    assert "Times are those of the first alone" in said
+    assert shown.describe_machines(comparison) == (
+        "All results are from one machine: an unrecorded processor, with 1 thread a job."
+    )
 
 
 def test_the_table_of_virtual_tokens_makes_blanks_visible(comparison: Comparison) -> None:
@@ -268,7 +300,7 @@ def test_families_differ_in_colour_and_marker() -> None:
     from comparison.plots import STYLES
 
     colours, markers = zip(*STYLES.values(), strict=True)
-    assert {method.family for method in FULL.methods} == set(STYLES)
+    assert {type(method) for method in FULL.methods} == set(STYLES)
     assert len(set(colours)) == len(set(markers)) == len(STYLES)
 
 

@@ -6,19 +6,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .learners import LABELS, Learner
+from prompt_tuning_helpers.evaluate import LABELS
+
+from .training import TrainedClassifier
 
 NEAREST = 3
 
 
-def open_up(learner: Learner, prompts: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
-    """Look into the soft prompt of a learner.
+def open_up(classifier: TrainedClassifier, prompts: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
+    """Look into the soft prompt of a classifier.
 
     Nearness is the cosine of the angle between two embeddings. Distances are divided by the mean length of the
     vocabulary's embeddings, so that 1 is as far as a typical token is from zero.
 
     Args:
-        learner: one that was taught by prompt tuning.
+        classifier: one that was taught by prompt tuning.
         prompts: of the test file.
         truth: their outputs.
 
@@ -27,7 +29,7 @@ def open_up(learner: Learner, prompts: Sequence[str], truth: Sequence[str]) -> d
         and for each virtual token the words nearest to it before and after, how far it moved, and the accuracy
         without it.
     """
-    soft = learner.soft_prompt
+    soft = classifier.soft_prompt
     if soft is None:
         raise ValueError("Only prompt tuning leaves a soft prompt to look into.")
 

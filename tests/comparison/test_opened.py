@@ -3,28 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from comparison import plan, soft_prompts
-from comparison.learners import Learner, SoftPrompt, learn
-from comparison.plan import FULL, SMALL
+from comparison import opened as opening
+from comparison.methods import PromptTuning
+from comparison.plan import FULL, lesson_settings
+from comparison.training import SoftPrompt, TrainedClassifier, train
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.rows import read_rows
 
 TRAIN = read_rows(reviews_path("train"))
-LESSON: dict[str, Any] = plan.searches(SMALL)[0].settings["lesson"] | {"seed": 0}
 
 
 def test_an_untouched_soft_prompt_is_the_text_it_starts_from() -> None:
-    method = replace(FULL.method("prompt-20"), epochs=((20, 0),))
-    learner = learn("tiny", method, TRAIN[:20], "0.01", LESSON)
+    method = FULL.method("prompt-20")
+    assert isinstance(method, PromptTuning)
+    classifier = train(replace(method, epochs=((20, 0),)), 0.01, TRAIN[:20], "tiny", 0)
     asked = TRAIN[20:26]
-    opened = soft_prompts.open_up(learner, [row.input for row in asked], [row.output for row in asked])
-    written = LESSON["init_text"][:20]  # a token a letter
+    opened = opening.open_up(classifier, [row.input for row in asked], [row.output for row in asked])
+    written = lesson_settings()["init_text"][:20]  # a token a letter
     assert "".join(token["before"][0]["token"] for token in opened["tokens"]) == written
     assert "".join(token["after"][0]["token"] for token in opened["tokens"]) == written
     for token in opened["tokens"]:
@@ -48,8 +48,8 @@ def test_words_distances_and_what_each_token_is_worth() -> None:
         tokenizer=SimpleNamespace(decode=lambda ids: "abc"[ids[0]], convert_ids_to_tokens=lambda token: "?"),
         margins=margins,
     )
-    learner = Learner(lambda prompts: [], 0, 0, 0.0, 0.0, soft)
-    opened = soft_prompts.open_up(learner, ["first", "second"], ["1", "0"])
+    classifier = TrainedClassifier(lambda prompts: [], 0, 0, 0.0, 0.0, soft)
+    opened = opening.open_up(classifier, ["first", "second"], ["1", "0"])
     first, second = opened["tokens"]
     assert [word["token"] for word in (*first["before"], first["after"][0])] == ["a", "a"]
     assert [word["token"] for word in (*second["before"], second["after"][0])] == ["b", "c"]
@@ -64,4 +64,4 @@ def test_words_distances_and_what_each_token_is_worth() -> None:
 
 def test_only_a_soft_prompt_can_be_opened() -> None:
     with pytest.raises(ValueError, match="prompt tuning"):
-        soft_prompts.open_up(Learner(lambda prompts: [], 0, 0, 0.0, 0.0), [], [])
+        opening.open_up(TrainedClassifier(lambda prompts: [], 0, 0, 0.0, 0.0), [], [])
