@@ -20,14 +20,7 @@ from ibm_watsonx_ai.helpers import DataConnection
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from prompt_tuning_helpers import (
-    choose_base_model,
-    connect,
-    datasets,
-    settings_for,
-    unique_serving_name,
-    watch,
-)
+from prompt_tuning_helpers import choose_base_model, connect, datasets, settings_for, unique_serving_name, watch
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, models
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import load

@@ -20,8 +20,8 @@ from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.llama import LlamaForward
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise
+from prompt_tuning_helpers.engine.trainer import Updater
 from prompt_tuning_helpers.engine.tune import schedule_of
-from prompt_tuning_helpers.engine.updater import Updater
 
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb

@@ -4,11 +4,11 @@ Each helper imports what it needs when it is first used. So this package is impo
 runtime, which lives in a subpackage, starts without the data and plotting libraries.
 """
 
-from .connect import Connection, ConnectionSetupError, connect
-from .deploy import CleanUpReport, clean_up, deployed, unique_serving_name
-from .evaluate import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
+from .connection import Connection, ConnectionSetupError, connect
+from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
+from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
 from .plots import plot_comparison, plot_confusion, plot_loss
-from .tune import (
+from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
     PromptTuningSettings,

@@ -16,8 +16,8 @@ from io import StringIO
 from pathlib import Path
 
 from ._ownership import complaint, is_readable_by_others
-from ._service import ConnectionSetupError
-from .words import say
+from ._sdk import ConnectionSetupError
+from .i18n import say
 
 ENVIRONMENT = "the environment"
 API_KEY, URL, PROJECT_ID = NAMES = ("WATSONX_APIKEY", "WATSONX_URL", "WATSONX_PROJECT_ID")

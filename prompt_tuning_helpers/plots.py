@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._metrics import metrics_of
 from .fonts import show_chinese
-from .words import say
+from .i18n import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .evaluate import Comparison, Scores
+    from .evaluation import Comparison, Scores
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#888888"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ._background import lacking_packages, start
-from .connect import Connection, to_runtime
+from ._launcher import lacking_packages, start
+from .connection import Connection, to_runtime
 
 if TYPE_CHECKING:
     import httpx

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from prompt_tuning_helpers._background import LOCAL_REQUIREMENTS
+from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 
 
 def answer_for_watsonx(runtime: httpx.URL) -> None:

@@ -15,9 +15,9 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from prompt_tuning_helpers import fonts, plots
-from prompt_tuning_helpers.evaluate import Comparison, compare
+from prompt_tuning_helpers.evaluation import Comparison, compare
 from prompt_tuning_helpers.fonts import FAMILY, FILE
-from prompt_tuning_helpers.words import translations
+from prompt_tuning_helpers.i18n import translations
 from tools import make_font
 
 TRUTH = ["1", "0"] * 10

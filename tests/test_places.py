@@ -11,7 +11,7 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from prompt_tuning_helpers._background import LOCAL_REQUIREMENTS
+from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.conftest import REPOSITORY, offline_environment
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from prompt_tuning_helpers.evaluate import Comparison, compare
+from prompt_tuning_helpers.evaluation import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss
 
-from .test_tune import ODD_RECORDS
+from .test_tuning import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
 

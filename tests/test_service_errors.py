@@ -21,9 +21,9 @@ from ibm_watsonx_ai.wml_client_error import WMLClientError
 from IPython.core.interactiveshell import InteractiveShell
 
 from prompt_tuning_helpers import choose_base_model, connect, deployed, resume
-from prompt_tuning_helpers._service import advice, advise_in_notebook
-from prompt_tuning_helpers.connect import ConnectionSetupError
-from prompt_tuning_helpers.tune import NoTunableModelError
+from prompt_tuning_helpers._sdk import advice, advise_in_notebook
+from prompt_tuning_helpers.connection import ConnectionSetupError
+from prompt_tuning_helpers.tuning import NoTunableModelError
 from tests.conftest import OF_PLACES
 
 KEY = "a-very-secret-key"
@@ -162,7 +162,7 @@ def test_the_notebook_adds_the_next_step_to_errors_of_the_sdk(
     shell.colors = "nocolor"
     answers[DEPLOYMENTS] = TOO_MANY
     with (
-        mock.patch("prompt_tuning_helpers._service.in_notebook", return_value=True),
+        mock.patch("prompt_tuning_helpers._sdk.in_notebook", return_value=True),
         mock.patch("IPython.get_ipython", return_value=shell),
     ):
         advise_in_notebook()

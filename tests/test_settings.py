@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from prompt_tuning_helpers._settings import ENVIRONMENT, Setting, overlooked_file, read_settings
-from prompt_tuning_helpers.connect import ConnectionSetupError
+from prompt_tuning_helpers.connection import ConnectionSetupError
 
 KEY = "a-very-secret-key"
 NONE = Setting()

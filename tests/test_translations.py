@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from prompt_tuning_helpers import words
+from prompt_tuning_helpers import i18n
 from prompt_tuning_helpers.engine import training_file
-from prompt_tuning_helpers.words import say, translations
+from prompt_tuning_helpers.i18n import say, translations
 from tools import sync_translations
 
 ROOT = Path(__file__).parents[1]
@@ -170,7 +170,7 @@ def test_the_helpers_speak_the_language_of_the_notebook(monkeypatch: pytest.Monk
 def test_the_language_is_that_of_the_notebook(monkeypatch: pytest.MonkeyPatch, session: str, language: str) -> None:
     monkeypatch.delenv("LESSON_LANGUAGE", raising=False)
     monkeypatch.setenv("JPY_SESSION_NAME", session)
-    assert words.language() == language
+    assert i18n.language() == language
 
 
 def test_the_reader_can_choose(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
 from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 
 from prompt_tuning_helpers.fonts import FAMILY, FILE
-from prompt_tuning_helpers.words import translations
+from prompt_tuning_helpers.i18n import translations
 
 ORIGINALS = ("Noto Sans CJK SC", "Noto Sans SC")
 # What matplotlib does not read when it sets a line of text.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from prompt_tuning_helpers.evaluate import RESAMPLES, f1_of, percentile_interval
+from prompt_tuning_helpers.evaluation import RESAMPLES, f1_of, percentile_interval
 
 
 def accuracy(right: Any, said: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 from .training import TrainedClassifier
 

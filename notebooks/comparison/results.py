@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 from .intervals import accuracy, f1, interval
 from .methods import Candidate, FullFineTuning, Method, candidate_as_json

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from prompt_tuning_helpers.evaluate import with_interval
+from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
 from .methods import Method

@@ -25,9 +25,9 @@ from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_inputs, encode_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
+from prompt_tuning_helpers.engine.trainer import BETAS
 from prompt_tuning_helpers.engine.tune import rate_of, schedule_of, tune
-from prompt_tuning_helpers.engine.updater import BETAS
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 from . import hard_prompts
 from .asking import first_tokens, load_network, margins, no_soft_prompt

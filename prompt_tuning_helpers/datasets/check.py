@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..words import say
+from ..i18n import say
 from .finders import find_between, find_too_long, find_within
 from .report import Finding, Part, Report, quoted
 from .rows import DatasetError

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ..words import paragraph, say
+from ..i18n import paragraph, say
 from .report import Finding, listed, quoted
 from .similarity import similar_pairs
 from .split import Split

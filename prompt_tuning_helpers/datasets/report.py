@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..words import say
+from ..i18n import say
 
 ROWS_NAMED = 10  # in the text of a finding; its fields hold all of them
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine.training_file import FIELDS, Problem, TrainingFileError, decode, parse_rows, problem_of, shown
-from ..words import say
+from ..i18n import say
 from .similarity import prompt_around
 
 if TYPE_CHECKING:

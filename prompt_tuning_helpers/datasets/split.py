@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..words import say
+from ..i18n import say
 from .report import Finding
 from .rows import load_rows, require_usable_frame
 from .similarity import PROMPT_INPUTS, Prompt, normalised, prompt_around

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..engine.training_file import FIELDS
-from ..words import say
+from ..i18n import say
 from .rows import DatasetError, load_rows
 
 if TYPE_CHECKING:

@@ -215,7 +215,7 @@ def _usable_updates(checkpoint: Path, shape: tuple[int, ...], updates: int, rank
     """How many updates a checkpoint has behind it; one that cannot be used is set aside, and the run starts anew."""
     import torch.distributed as dist
 
-    from .updater import UnusableCheckpoint, read_checkpoint
+    from .trainer import UnusableCheckpoint, read_checkpoint
 
     try:
         read = read_checkpoint(checkpoint, shape, updates)

@@ -13,7 +13,7 @@ from torch import Tensor
 from .causal_model import CausalModel
 from .rows import EncodedRows
 from .settings import TuningSettings
-from .updater import Updater
+from .trainer import Updater
 
 WARM_UP_UPDATES = 5
 CHECKPOINT_SECONDS = 5.0

@@ -18,12 +18,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine import EngineError, UnusableModel
-from .body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .context import Runtime
-from .errors import ApiError, error_response
-from .heads import CheckHead
-from .operations import Call, Operation, Plain
+from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
+from .http.errors import ApiError, error_response
+from .http.heads import CheckHead
 from .routes import OPERATIONS
+from .routes.operations import Call, Operation, Plain
 from .tokens import InvalidToken
 
 logger = logging.getLogger(__name__)

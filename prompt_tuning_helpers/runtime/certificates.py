@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .files import write_file
-from .state import State, StateError
+from .._files import write_file
+from .store.state import State, StateError
 
 logger = logging.getLogger(__name__)
 

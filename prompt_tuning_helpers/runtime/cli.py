@@ -9,14 +9,14 @@ import psutil
 import typer
 from filelock import FileLock, Timeout
 
+from .._files import PRIVATE_FILE
 from ..engine.models import DEFAULT_SOURCE
-from .claim import check_claimed
 from .endpoint import Endpoint, default_state, live_record, running_endpoint, stop_recorded
-from .files import PRIVATE_FILE
-from .job_folder import end_recorded_processes
-from .processes import KnownProcess, end_when
+from .jobs.folder import end_recorded_processes
+from .process.processes import KnownProcess, end_when
 from .sources import select_models
-from .state import State, StateError
+from .store.claim import check_claimed
+from .store.state import State, StateError
 
 NOT_RUNNING = 3  # what status commands of services answer
 STOP_SECONDS = 60.0
@@ -50,9 +50,9 @@ def serve(
 ) -> None:
     """Run in the foreground until Ctrl-C."""
     from ..engine import Engine
+    from .process.state_lock import StateInUse, StateLost
     from .server import serve as run_server
     from .server import write_logs
-    from .state_lock import StateInUse, StateLost
 
     os.umask(0o077)  # whatever is written, only its owner reads it
     folder = _state(state)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engine import Engine, ModelCard
-from .database import Database
-from .jobs import Jobs
-from .resources.assets import Assets
-from .resources.deployments import Deployments
-from .resources.models import Models
-from .resources.projects import Projects
-from .resources.trainings import Trainings
-from .state import Secrets, State, load_secrets
+from .http.waiting import HeavyCalls
+from .jobs.queue import Jobs
+from .store.assets import Assets
+from .store.database import Database
+from .store.deployments import Deployments
+from .store.models import Models
+from .store.projects import Projects
+from .store.state import Secrets, State, load_secrets
+from .store.trainings import Trainings
 from .tokens import Tokens
-from .waiting import HeavyCalls
 
 DEFAULT_PROJECT = "Prompt tuning"
 MOST_WAITING = 256  # many times what the SDK sends at once

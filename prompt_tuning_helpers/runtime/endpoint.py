@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from .._files import write_file
 from .._ownership import complaint
-from .files import write_file
-from .processes import KnownProcess
+from .process.processes import KnownProcess
 
 HEALTH_TIMEOUT = 10.0
 RECORD = "endpoint.json"

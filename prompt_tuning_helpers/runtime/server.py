@@ -17,17 +17,17 @@ import uvicorn
 from ..engine import Engine, tune_command
 from .app import create_app
 from .certificates import make_certificates
-from .claim import claim
 from .context import Runtime, open_runtime
 from .endpoint import Endpoint
-from .job_folder import end_recorded_processes
-from .lost_state import RefuseWhenLost
-from .processes import end_when
-from .protocol import BoundedProtocol
-from .state import OLD_LOGS, State, StateError
-from .state_lock import LockedState, StateLost, lock_state
-from .strays import move_strays_to_trash
-from .users import UsersLock
+from .http.protocol import BoundedProtocol
+from .jobs.folder import end_recorded_processes
+from .process.lost_state import RefuseWhenLost
+from .process.processes import end_when
+from .process.state_lock import LockedState, StateLost, lock_state
+from .process.users import UsersLock
+from .store.claim import claim
+from .store.state import OLD_LOGS, State, StateError
+from .store.strays import move_strays_to_trash
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from comparison.results import load
 from comparison.store import Store
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine import EngineError
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 
 @pytest.fixture(scope="module")

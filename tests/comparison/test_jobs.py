@@ -18,7 +18,7 @@ from comparison.plan import FULL, SMALL, Measurement, Plan, Search
 from comparison.training import TrainedClassifier
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 TRAIN = read_rows(reviews_path("train"))
 

@@ -24,7 +24,7 @@ from prompt_tuning_helpers.engine import models
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
-from prompt_tuning_helpers.evaluate import LABELS
+from prompt_tuning_helpers.evaluation import LABELS
 
 PEFT_METHODS = ("prefix-20", "lora-8", "full")
 TRAIN = read_rows(reviews_path("train"))

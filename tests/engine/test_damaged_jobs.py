@@ -201,7 +201,7 @@ def stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert run_job(undisturbed) == 0
     updates = iter([False, True])
     with monkeypatch.context() as patched:
-        patched.setattr("prompt_tuning_helpers.engine.updater.Updater.any_process", lambda *_: next(updates))
+        patched.setattr("prompt_tuning_helpers.engine.trainer.Updater.any_process", lambda *_: next(updates))
         assert run_job(folder) == job.STOPPED
     return folder
 

@@ -16,13 +16,7 @@ from hypothesis import strategies as st
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, models
 from prompt_tuning_helpers.engine.models import LoadedModel
-from prompt_tuning_helpers.engine.rows import (
-    TrainingRow,
-    encode_inputs,
-    encode_rows,
-    read_rows,
-    wrap,
-)
+from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.settings import check_settings
 
 

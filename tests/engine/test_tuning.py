@@ -26,7 +26,7 @@ from prompt_tuning_helpers.engine.models import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
-from prompt_tuning_helpers.runtime.processes import KnownProcess
+from prompt_tuning_helpers.runtime.process.processes import KnownProcess
 
 from .conftest import plain_logits
 
@@ -80,7 +80,7 @@ def test_accumulated_batches_are_one_large_batch(
     tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = tune(tiny.model, start, data, replace(settings, batch_size=8))
-    monkeypatch.setattr("prompt_tuning_helpers.engine.updater.MAX_PACKED_TOKENS", 20)  # many chunks
+    monkeypatch.setattr("prompt_tuning_helpers.engine.trainer.MAX_PACKED_TOKENS", 20)  # many chunks
     accumulated = tune(tiny.model, start, data, replace(settings, batch_size=2, accumulate_steps=4))
     torch.testing.assert_close(accumulated, large, rtol=1e-3, atol=1e-4)
 

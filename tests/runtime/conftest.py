@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.runtime.app import create_app
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
-from prompt_tuning_helpers.runtime.job_folder import end_recorded_processes
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.jobs.folder import end_recorded_processes
+from prompt_tuning_helpers.runtime.store.state import State
 
 from .fake_engine import FakeEngine, fake_tune_command
 

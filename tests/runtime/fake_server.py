@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from prompt_tuning_helpers.runtime.server import serve, write_logs
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.store.state import State
 from tests.runtime.fake_engine import FakeEngine, fake_tune_command
 
 if __name__ == "__main__":

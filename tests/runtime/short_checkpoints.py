@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prompt_tuning_helpers.engine import Engine
 from prompt_tuning_helpers.runtime.server import serve, write_logs
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.store.state import State
 
 JOB = """
 import sys

@@ -13,7 +13,7 @@ import trustme
 
 from prompt_tuning_helpers.runtime.certificates import make_certificates
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from prompt_tuning_helpers.runtime.state import State, StateError
+from prompt_tuning_helpers.runtime.store.state import State, StateError
 from tests.conftest import start_runtime
 
 from .servers import changed_command

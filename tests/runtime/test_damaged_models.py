@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.engine import Engine, models
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
-from prompt_tuning_helpers.runtime.job_folder import read_metrics
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.jobs.folder import read_metrics
+from prompt_tuning_helpers.runtime.store.state import State
 
 from .conftest import BASE
 from .fake_engine import fake_tune_command

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prompt_tuning_helpers.runtime import database
-from prompt_tuning_helpers.runtime.database import MIGRATIONS, VERSION, Database
-from prompt_tuning_helpers.runtime.state import State, StateError
+from prompt_tuning_helpers.runtime.store import database
+from prompt_tuning_helpers.runtime.store.database import MIGRATIONS, VERSION, Database
+from prompt_tuning_helpers.runtime.store.state import State, StateError
 
 NEXT = (*MIGRATIONS, "ALTER TABLE projects ADD COLUMN color TEXT;", "CREATE TABLE notes (id TEXT PRIMARY KEY);")
 

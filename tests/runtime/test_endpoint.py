@@ -12,15 +12,10 @@ from unittest import mock
 
 import pytest
 
-from prompt_tuning_helpers.runtime.claim import claim
-from prompt_tuning_helpers.runtime.endpoint import (
-    Endpoint,
-    recorded_endpoint,
-    running_endpoint,
-    stop_recorded,
-)
-from prompt_tuning_helpers.runtime.processes import KnownProcess
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.endpoint import Endpoint, recorded_endpoint, running_endpoint, stop_recorded
+from prompt_tuning_helpers.runtime.process.processes import KnownProcess
+from prompt_tuning_helpers.runtime.store.claim import claim
+from prompt_tuning_helpers.runtime.store.state import State
 
 from .test_server import run_cli
 

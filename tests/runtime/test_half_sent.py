@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.heads import LARGEST_HEAD
+from prompt_tuning_helpers.runtime.http.heads import LARGEST_HEAD
 from tests.conftest import start_runtime
 
 from .servers import changed_command, connect

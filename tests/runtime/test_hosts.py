@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.app import create_app
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.heads import LARGEST_HEAD
+from prompt_tuning_helpers.runtime.http.heads import LARGEST_HEAD
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8443", "localhost", "LocalHost:1", "[::1]", "[::1]:8443"])

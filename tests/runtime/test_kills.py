@@ -20,7 +20,7 @@ from safetensors import safe_open
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from prompt_tuning_helpers.runtime.processes import KnownProcess
+from prompt_tuning_helpers.runtime.process.processes import KnownProcess
 from tests.conftest import REPOSITORY, start_runtime
 
 from .conftest import BASE, wait_for_training

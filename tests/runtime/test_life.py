@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import read_record, recorded_endpoint, running_endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.processes import KnownProcess
+from prompt_tuning_helpers.runtime.process.processes import KnownProcess
 from tests.conftest import REPOSITORY, serve_command, start_runtime
 
 from .conftest import ROWS, training_body, upload, wait_for_training

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.operations import Operation
 from prompt_tuning_helpers.runtime.routes import OPERATIONS
+from prompt_tuning_helpers.runtime.routes.operations import Operation
 
 from .conftest import BASE, open_client, open_fake, training_body, upload
 

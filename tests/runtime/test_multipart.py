@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.errors import ApiError
-from prompt_tuning_helpers.runtime.multipart import file_content
+from prompt_tuning_helpers.runtime.http.errors import ApiError
+from prompt_tuning_helpers.runtime.http.multipart import file_content
 
 KIND = "multipart/form-data; boundary=edge"
 # What could be taken for the end of the file is in it, too.

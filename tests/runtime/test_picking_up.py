@@ -13,7 +13,7 @@ from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import Connection, ConnectionLostError, resume, watch
-from prompt_tuning_helpers.connect import to_runtime
+from prompt_tuning_helpers.connection import to_runtime
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.conftest import start_runtime
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_tuning_helpers.runtime.errors import ApiError
-from prompt_tuning_helpers.runtime.filters import matches
+from prompt_tuning_helpers.runtime.http.errors import ApiError
+from prompt_tuning_helpers.runtime.routes.filters import matches
 from prompt_tuning_helpers.runtime.sources import select_models
 
 SPEC = {

@@ -15,12 +15,12 @@ from unittest import mock
 
 import pytest
 
-from prompt_tuning_helpers import _background
+from prompt_tuning_helpers import _launcher
 from prompt_tuning_helpers import connect as make_connection
-from prompt_tuning_helpers.connect import ConnectionSetupError
-from prompt_tuning_helpers.runtime.claim import claim
+from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
-from prompt_tuning_helpers.runtime.state import State, StateError, load_secrets
+from prompt_tuning_helpers.runtime.store.claim import claim
+from prompt_tuning_helpers.runtime.store.state import State, StateError, load_secrets
 from tests.conftest import REPOSITORY, serve_command, start_runtime
 
 from .conftest import ROWS
@@ -84,7 +84,7 @@ def test_connect_refuses_another_folder(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_claiming_imports_nothing_heavy() -> None:
     code = (
-        "import sys, prompt_tuning_helpers.runtime.claim;"
+        "import sys, prompt_tuning_helpers.runtime.store.claim;"
         "print(sorted({'torch', 'transformers', 'starlette', 'uvicorn', 'trustme', 'typer'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -123,8 +123,8 @@ def test_the_log_of_a_start_in_the_background_is_private(tmp_path: Path) -> None
     log.parent.mkdir()
     (log.parent / "runtime.lock").touch()
     log.touch(mode=0o644)  # as older versions did
-    with mock.patch("subprocess.Popen"), mock.patch("atexit.register"), mock.patch.object(_background, "wait_for"):
-        _background.start("tiny", log.parent)
+    with mock.patch("subprocess.Popen"), mock.patch("atexit.register"), mock.patch.object(_launcher, "wait_for"):
+        _launcher.start("tiny", log.parent)
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert "serve" in log.read_text()
 

@@ -15,10 +15,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers import connect as make_connection
-from prompt_tuning_helpers.connect import ConnectionSetupError
-from prompt_tuning_helpers.runtime import job_folder
+from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
+from prompt_tuning_helpers.runtime.jobs import folder as job_folder
 from tests.conftest import REPOSITORY, start_runtime
 
 from .conftest import ROWS, training_body, upload, wait_for_training
@@ -132,7 +132,7 @@ def test_files_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("prompt_tuning_helpers.runtime.files.os.fsync", refuse(number))
+        patched.setattr("prompt_tuning_helpers._files.os.fsync", refuse(number))
         assert_refused(put(client, project, b"content"), expected)
         assert_refused(client.post("/ml/v4/trainings", json=training_body(project, asset)), expected)
     assert len(list(runtime.state.blobs.iterdir())) == 1

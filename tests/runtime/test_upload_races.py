@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.resources import assets as assets_module
+from prompt_tuning_helpers.runtime.store import assets as assets_module
 
 from .asgi import Reply, announce, exchange, meanwhile, of
 from .conftest import upload

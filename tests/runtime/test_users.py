@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import read_record, running_endpoint
-from prompt_tuning_helpers.runtime.users import UsersLock
+from prompt_tuning_helpers.runtime.process.users import UsersLock
 from tests.conftest import offline_environment, start_runtime
 
 from .servers import fake_command, wait_until
@@ -110,7 +110,8 @@ def test_who_comes_while_the_runtime_ends_waits(tmp_path: Path) -> None:
 def test_a_fork_counts_while_it_lives_and_a_program_does_not(tmp_path: Path) -> None:
     path = tmp_path / "users.lock"
     program = (
-        "import os, subprocess; from pathlib import Path; from prompt_tuning_helpers.runtime.users import UsersLock\n"
+        "import os, subprocess; from pathlib import Path\n"
+        "from prompt_tuning_helpers.runtime.process.users import UsersLock\n"
         f"lock = UsersLock(Path({str(path)!r})); lock.share()\n"
         "other = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL)\n"
         "if os.fork(): print(other.pid, flush=True); os._exit(0)\n"

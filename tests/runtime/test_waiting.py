@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.waiting import HeavyCalls
+from prompt_tuning_helpers.runtime.http.waiting import HeavyCalls
 
 from .asgi import Reply, exchange, of
 from .conftest import BASE

@@ -1,6 +1,5 @@
 """The operations of the REST API, one module per resource family, named as in IBM's reference."""
 
-from ..operations import Operation
 from . import (
     assets,
     attachments,
@@ -16,6 +15,7 @@ from . import (
     tokenization,
     trainings,
 )
+from .operations import Operation
 
 MODULES = (
     health,

@@ -4,11 +4,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import ApiError, bad_request, not_found
-from ..fields import parse_object, read_integer, read_object, read_text, read_texts, required, show
-from ..operations import LONGEST_PAGE, Call, Operation, no_content
-from ..resources.assets import Asset, Attachment
-from ..resources.models import Model
+from ..http.errors import ApiError, bad_request, not_found
+from ..http.fields import parse_object, read_integer, read_object, read_text, read_texts, required, show
+from ..store.assets import Asset, Attachment
+from ..store.models import Model
+from .operations import LONGEST_PAGE, Call, Operation, no_content
 
 NAME_QUERY = "asset.name:"
 DUPLICATE_ACTIONS = ("IGNORE", "REJECT")

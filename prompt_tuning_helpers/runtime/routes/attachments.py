@@ -7,15 +7,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..body import read_pieces
-from ..errors import ApiError, bad_request, error_response, not_found
-from ..fields import read_flag, read_text, required
-from ..files import sync_file, temporary_file
-from ..multipart import file_content
-from ..operations import Call, Operation
-from ..resources.assets import Attachment
+from ..._files import sync_file, temporary_file
+from ..http.body import read_pieces
+from ..http.errors import ApiError, bad_request, error_response, not_found
+from ..http.fields import read_flag, read_text, required
+from ..http.multipart import file_content
+from ..store.assets import Attachment
 from ..tokens import LINK_SECONDS, InvalidToken
 from .assets import attachment_document, find_asset
+from .operations import Call, Operation
 
 LARGEST_UPLOAD = 256 * 2**20
 

@@ -8,11 +8,11 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, GenerationParameters, GenerationRequest
-from ..errors import ApiError, bad_request
-from ..fields import read_integer, read_number, read_text, read_texts, required, show
-from ..inference import Question, answer, created_at, stream
-from ..operations import Call, Operation
+from ..http.errors import ApiError, bad_request
+from ..http.fields import read_integer, read_number, read_text, read_texts, required, show
 from .foundation_models import find_card, warnings_for
+from .inference import Question, answer, created_at, stream
+from .operations import Call, Operation
 from .text import LONGEST_INPUT, find_deployment
 
 ROLES = ("system", "user", "assistant")

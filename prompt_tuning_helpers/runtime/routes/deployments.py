@@ -6,13 +6,13 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import ApiError, bad_request, not_found
-from ..fields import read_object, read_text, read_texts, required, show
-from ..operations import Call, Operation, no_content
-from ..patches import read_changes
-from ..resources.deployments import Deployment, ServingNameTaken
-from ..resources.models import Model
+from ..http.errors import ApiError, bad_request, not_found
+from ..http.fields import read_object, read_text, read_texts, required, show
+from ..http.patches import read_changes
+from ..store.deployments import Deployment, ServingNameTaken
+from ..store.models import Model
 from .models import find_model
+from .operations import Call, Operation, no_content
 
 CHANGEABLE = ("/name", "/description", "/tags", "/asset", "/online/parameters")
 SERVING_NAME = re.compile(r"[a-z0-9_]{1,36}", re.ASCII)

@@ -5,10 +5,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ...engine import ModelCard
-from ..errors import ApiError
-from ..fields import show
-from ..filters import matches
-from ..operations import Call, Operation
+from ..http.errors import ApiError
+from ..http.fields import show
+from .filters import matches
+from .operations import Call, Operation
 
 # The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
 TASKS = {

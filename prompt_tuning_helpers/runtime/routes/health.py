@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from starlette.responses import JSONResponse, Response
 
-from ..operations import Call, Operation
+from .operations import Call, Operation
 
 
 @cache

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import bad_request
-from ..fields import read_text
-from ..operations import Call, Operation
+from ..http.errors import bad_request
+from ..http.fields import read_text
 from ..tokens import TOKEN_SECONDS
+from .operations import Call, Operation
 
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 CPD_VERSION = "5.2.0"

@@ -5,12 +5,12 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import not_found
-from ..fields import read_text, required
-from ..operations import Call, Operation, no_content
-from ..patches import read_changes
-from ..resources.models import Model
+from ..http.errors import not_found
+from ..http.fields import read_text, required
+from ..http.patches import read_changes
+from ..store.models import Model
 from .assets import delete_tuned_model
+from .operations import Call, Operation, no_content
 
 CHANGEABLE = ("/name", "/description")
 

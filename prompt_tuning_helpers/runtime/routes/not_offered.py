@@ -2,8 +2,8 @@
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import not_found
-from ..operations import Call, Operation
+from ..http.errors import not_found
+from .operations import Call, Operation
 
 
 def list_nothing(_: Call) -> Response:

@@ -4,11 +4,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import bad_request, not_found
-from ..fields import read_text, required
-from ..operations import Call, Operation, no_content
-from ..removal import remove_project
-from ..resources.projects import Project
+from ..http.errors import bad_request, not_found
+from ..http.fields import read_text, required
+from ..store.projects import Project
+from ..store.removal import remove_project
+from .operations import Call, Operation, no_content
 
 # The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.
 STORAGE: dict[str, Any] = {

@@ -6,19 +6,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, GenerationRequest, ModelCard
-from ..errors import ApiError, bad_request, not_found
-from ..fields import read_object, read_text, required, show
-from ..inference import (
-    Question,
-    answer,
-    created_at,
-    ignored_parts,
-    read_generation_parameters,
-    stream,
-)
-from ..operations import Call, Operation
-from ..resources.deployments import Deployment
+from ..http.errors import ApiError, bad_request, not_found
+from ..http.fields import read_object, read_text, required, show
+from ..store.deployments import Deployment
 from .foundation_models import find_card, warnings_for
+from .inference import Question, answer, created_at, ignored_parts, read_generation_parameters, stream
+from .operations import Call, Operation
 
 LONGEST_INPUT = 1_000_000
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import bad_request
-from ..fields import read_flag, read_object, read_text, required
-from ..operations import Call, Operation
+from ..http.errors import bad_request
+from ..http.fields import read_flag, read_object, read_text, required
 from .foundation_models import find_card, warnings_for
+from .operations import Call, Operation
 from .text import LONGEST_INPUT
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..errors import bad_request, not_found
-from ..fields import show
-from ..job_folder import make_job_folder, read_metrics
-from ..operations import Call, Operation, no_content
-from ..removal import remove_training
-from ..resources.trainings import TERMINAL, Training
-from ..tuning_request import read_base_model, read_tuning_request
+from ..http.errors import bad_request, not_found
+from ..http.fields import show
+from ..jobs.folder import make_job_folder, read_metrics
+from ..store.removal import remove_training
+from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
+from .operations import Call, Operation, no_content
+from .tuning_request import read_base_model, read_tuning_request
 
 TYPES = ("prompt_tuning",)
 STATES = ("pending", "running", *TERMINAL)

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..database import Database
+from .database import Database
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .words import paragraph, say
+from .i18n import paragraph, say
 
 if TYPE_CHECKING:
     import pandas as pd

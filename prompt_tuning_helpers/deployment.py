@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ._service import advised, quiet_sdk
-from .words import say
+from ._sdk import advised, quiet_sdk
+from .i18n import say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient

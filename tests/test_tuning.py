@@ -7,8 +7,8 @@ import httpx
 import pytest
 from ibm_watsonx_ai.wml_client_error import ApiRequestFailure, WMLClientError
 
-from prompt_tuning_helpers._service import is_passing
-from prompt_tuning_helpers.tune import (
+from prompt_tuning_helpers._sdk import is_passing
+from prompt_tuning_helpers.tuning import (
     ConnectionLostError,
     NoTunableModelError,
     PromptTuningSettings,

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from ..database import Database, now
+from .database import Database, now
 
 TERMINAL = ("completed", "failed", "canceled")
 

@@ -10,12 +10,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ..engine import EngineError, Generation, GenerationParameters, GenerationRequest, ModelCard
-from .database import now
-from .errors import bad_request
-from .fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, show
+from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest, ModelCard
+from ..http.errors import bad_request
+from ..http.fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, show
+from ..http.waiting import while_connected
+from ..store.database import now
 from .operations import Call
-from .waiting import while_connected
 
 logger = logging.getLogger(__name__)
 

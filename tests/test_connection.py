@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
 
 from prompt_tuning_helpers import connect as make_connection
-from prompt_tuning_helpers._background import wait_for
-from prompt_tuning_helpers.connect import (
+from prompt_tuning_helpers._launcher import wait_for
+from prompt_tuning_helpers.connection import (
     DEFAULT_URL,
     Connection,
     ConnectionSetupError,

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from .files import sync_folder
-from .job_folder import (
+from ..._files import sync_folder
+from ..store.models import Models
+from ..store.trainings import Training, Trainings
+from .folder import (
     CANNOT_WRITE,
     LOG,
     PROCESS,
@@ -19,8 +21,6 @@ from .job_folder import (
     read_metrics,
     record_process,
 )
-from .resources.models import Models
-from .resources.trainings import Training, Trainings
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .context import Runtime
-from .errors import bad_request, not_found
-from .fields import parse_object, show
+from ..context import Runtime
+from ..http.errors import bad_request, not_found
+from ..http.fields import parse_object, show
 
 Result = TypeVar("Result")
 

@@ -2,9 +2,9 @@
 
 import os
 
-from .._ownership import complaint
+from ..._files import PRIVATE_FILE, make_private_folder, sync_file, sync_folder
+from ..._ownership import complaint
 from .database import is_of_runtime
-from .files import PRIVATE_FILE, make_private_folder, sync_file, sync_folder
 from .state import State, StateError, read_secrets
 
 TEXT = """\

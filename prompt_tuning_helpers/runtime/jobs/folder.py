@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 
-from ..engine.metrics import read_metrics as read_records
-from .files import AtomicFile, make_private_folder, sync_folder, write_file
-from .processes import KnownProcess
+from ..._files import AtomicFile, make_private_folder, sync_folder, write_file
+from ...engine.metrics import read_metrics as read_records
+from ..process.processes import KnownProcess
 
 TRAINING_DATA = "training_data.json"
 LOG = "job.log"

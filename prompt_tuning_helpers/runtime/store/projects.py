@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from ..database import Database, now
+from .database import Database, now
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import bad_request
-from .fields import show
+from ..http.errors import bad_request
+from ..http.fields import show
 
 Test = Callable[[Mapping[str, Any], str], bool]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.evaluate import by_phenomenon, compare, evaluate, parse_label
+from prompt_tuning_helpers.evaluation import by_phenomenon, compare, evaluate, parse_label
 
 TRUTH = ["1", "1", "1", "0", "0", "0"]
 

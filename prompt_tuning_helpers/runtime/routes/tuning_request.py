@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..engine import ModelCard, TuningSettings
-from .errors import bad_request
-from .fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, required, show
+from ...engine import ModelCard, TuningSettings
+from ..http.errors import bad_request
+from ..http.fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, required, show
 
 MOST = 100_000
 INIT_METHODS = ("text", "random")

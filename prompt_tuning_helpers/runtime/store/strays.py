@@ -5,8 +5,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .context import Runtime
-from .files import make_private_folder
+from ..._files import make_private_folder
+from ..context import Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from ibm_watsonx_ai.wml_client_error import WMLClientError
 
-from prompt_tuning_helpers.deploy import CleanUpReport, clean_up, deployed, unique_serving_name
+from prompt_tuning_helpers.deployment import CleanUpReport, clean_up, deployed, unique_serving_name
 
 
 @pytest.mark.parametrize("prefix", ["prompt_tuning", "Reseñas de perros!", "狗", "", "x" * 100])

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._service import ConnectionSetupError, in_notebook
+from ._sdk import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
     from .runtime.endpoint import Endpoint
-    from .runtime.users import UsersLock
+    from .runtime.process.users import UsersLock
 
 LOCAL_REQUIREMENTS = (
     "filelock",
@@ -50,10 +50,10 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
         ConnectionSetupError: if it cannot start.
     """
     require_packages()
+    from ._files import write_file
     from .engine.models import fetch
-    from .runtime.claim import claim
-    from .runtime.files import write_file
-    from .runtime.state import State, StateError
+    from .runtime.store.claim import claim
+    from .runtime.store.state import State, StateError
 
     try:
         fetch(model)
@@ -108,8 +108,8 @@ def use(folder: Path) -> None:
     Raises:
         OSError: if the folder is not there, is no state folder, or cannot be written.
     """
-    from .runtime.state import State
-    from .runtime.users import UsersLock
+    from .runtime.process.users import UsersLock
+    from .runtime.store.state import State
 
     State(folder).marker.lstat()  # in any other folder nothing is touched
     lock = _used.get(folder)

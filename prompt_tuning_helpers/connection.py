@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ._background import require_packages, start, use
-from ._service import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
+from ._launcher import require_packages, start, use
+from ._sdk import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
 from ._settings import API_KEY, ENVIRONMENT, URL, Setting, Settings, overlooked_file, read_settings
-from .words import say
+from .i18n import say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import Credentials

@@ -5,7 +5,7 @@ import sqlite3
 import uuid
 from dataclasses import dataclass
 
-from ..database import Database, now
+from .database import Database, now
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._metrics import epochs_of, metrics_of
-from ._service import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
+from ._sdk import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
 from .engine.defaults import default_settings
-from .words import say
+from .i18n import say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient

@@ -6,8 +6,8 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..database import Database, now
-from ..files import sync_folder
+from ..._files import sync_folder
+from .database import Database, now
 
 
 @dataclass(frozen=True)

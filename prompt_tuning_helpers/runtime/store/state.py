@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .files import make_private_folder, remove, remove_temporary_files, write_file
+from ..._files import make_private_folder, remove, remove_temporary_files, write_file
 
 OLD_LOGS = 3  # beside the newest one
 

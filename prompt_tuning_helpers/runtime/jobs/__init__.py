@@ -1,0 +1,1 @@
+"""Trainings at work: the queue, and the folders of its jobs."""
