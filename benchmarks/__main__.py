@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
-from prompt_tuning_helpers.engine.models import quiet_libraries
+from prompt_tuning_helpers.engine.sources import quiet_libraries
 
 from . import load, quality, serving, tuning
 

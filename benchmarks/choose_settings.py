@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
@@ -34,16 +34,16 @@ def run(settings: TuningSettings) -> dict[str, float]:
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1000 + settings.seed)).tolist()
     quarter = len(rows) // 4
     training, validation = [rows[i] for i in order[quarter:]], [rows[i] for i in order[:quarter]]
-    loaded = models.load("smollm2")
+    loaded = loading.load("smollm2")
     data = encode_rows(training, loaded.tokenizer, settings)
-    tuned = tune(loaded.model, initialise(loaded.model, models.fetch("smollm2"), settings), data, settings)
+    tuned = tune(loaded.model, initialise(loaded.model, sources.fetch("smollm2"), settings), data, settings)
     return measure(tuned, validation, settings)
 
 
 @torch.no_grad()
 def measure(prompt: torch.Tensor, rows: list[TrainingRow], settings: TuningSettings) -> dict[str, float]:
     """Accuracy and loss of the first output token, among all tokens of the vocabulary."""
-    loaded = models.load("smollm2")
+    loaded = loading.load("smollm2")
     data = encode_rows(rows, loaded.tokenizer, replace(settings, max_output_tokens=1))
     prefix = torch.cat([prompt, loaded.model.embed(torch.tensor(data.shared))])
     right, loss = 0, 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
-from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, models
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
@@ -43,9 +43,9 @@ class Quality:
 def quality(seed: int) -> Quality:
     """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
     settings = replace(default_settings("smollm2"), seed=seed)
-    loaded = models.load("smollm2")
+    loaded = loading.load("smollm2")
     data = encode_rows(read_rows(datasets.reviews_path("train")), loaded.tokenizer, settings)
-    prompt = initialise(loaded.model, models.fetch("smollm2"), settings)
+    prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
 
     def work() -> None:
         nonlocal prompt

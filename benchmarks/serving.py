@@ -21,7 +21,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from prompt_tuning_helpers import choose_base_model, connect, datasets, settings_for, unique_serving_name, watch
-from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, models
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import load
 from prompt_tuning_helpers.runtime.endpoint import running_endpoint
@@ -97,8 +97,8 @@ def score_tuned_vs_base(tuned: Lesson) -> float:
 def score_vs_peft(soft_prompt: Path) -> float:
     """Prompts per second over ``PeftModel.generate`` in batches of 8, on the test rows in their order."""
     prompts, _ = prompts_and_labels()
-    tokenizer = models.load_tokenizer("smollm2")
-    network = AutoModelForCausalLM.from_pretrained(models.fetch("smollm2"), dtype=torch.float32)
+    tokenizer = loading.load_tokenizer("smollm2")
+    network = AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
     peft_model: Any = PeftModel.from_pretrained(network, str(soft_prompt)).eval()
     wrapped = [wrap(load(soft_prompt).verbalizer, prompt) for prompt in prompts]
     engine = Engine({"smollm2": "smollm2"})

@@ -15,7 +15,7 @@ from peft import PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.llama import LlamaForward
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
@@ -36,7 +36,7 @@ def settings_of(virtual_tokens: int) -> TuningSettings:
 
 def encoded(settings: TuningSettings) -> EncodedRows:
     """The lesson's training rows."""
-    return encode_rows(read_rows(reviews_path("train")), models.load_tokenizer("smollm2"), settings)
+    return encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer("smollm2"), settings)
 
 
 def tune_vs_peft(virtual_tokens: int) -> float:
@@ -52,7 +52,7 @@ def gemm_fraction() -> float:
     settings = default_settings("smollm2")
     data = encoded(settings)
     batches = [[data.rows[i] for i in indices] for _, indices in schedule_of(len(data.rows), settings)]
-    model = models.load("smollm2").model
+    model = loading.load("smollm2").model
     assert isinstance(model, LlamaForward)
     shared = settings.num_virtual_tokens + len(data.shared)
     updates = _our_updates(settings, data)
@@ -108,11 +108,11 @@ def rows_memory() -> float:
 
 def _epoch_of(rows: int) -> Callable[[], None]:
     settings = replace(default_settings("tiny"), num_epochs=1)
-    loaded = models.load("tiny")
+    loaded = loading.load("tiny")
 
     def work() -> None:
         data = encode_rows(_many_rows(rows), loaded.tokenizer, settings)
-        updater = Updater(loaded.model, initialise(loaded.model, models.fetch("tiny"), settings), data, settings)
+        updater = Updater(loaded.model, initialise(loaded.model, sources.fetch("tiny"), settings), data, settings)
         for _, indices in schedule_of(len(data.rows), settings):
             updater.update(indices)
 
@@ -124,8 +124,8 @@ def _many_rows(rows: int) -> list[TrainingRow]:
 
 
 def _our_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
-    loaded = models.load("smollm2")
-    prompt = initialise(loaded.model, models.fetch("smollm2"), settings)
+    loaded = loading.load("smollm2")
+    prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
     updater = Updater(loaded.model, prompt, data, settings)
     for _, indices in schedule_of(len(data.rows), settings):
         updater.update(indices)
@@ -133,7 +133,7 @@ def _our_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
 
 
 def _peft_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
-    network = AutoModelForCausalLM.from_pretrained(models.fetch("smollm2"), dtype=torch.float32)
+    network = AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=settings.num_virtual_tokens)
     model: Any = get_peft_model(network, config)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.learning_rate)

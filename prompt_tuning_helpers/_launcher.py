@@ -51,7 +51,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     """
     require_packages()
     from ._files import write_file
-    from .engine.models import fetch
+    from .engine.sources import fetch
     from .runtime.store.claim import claim
     from .runtime.store.state import State, StateError
 

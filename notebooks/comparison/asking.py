@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning_helpers.engine import models
+from prompt_tuning_helpers.engine import sources
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import common_prefix
@@ -18,8 +18,8 @@ def load_network(model: str) -> Any:
     """The base model as transformers gives it, frozen, in evaluation mode and float32."""
     from transformers import AutoModelForCausalLM
 
-    models.quiet_libraries()
-    network = AutoModelForCausalLM.from_pretrained(models.fetch(model), dtype=torch.float32, use_safetensors=True)
+    sources.quiet_libraries()
+    network = AutoModelForCausalLM.from_pretrained(sources.fetch(model), dtype=torch.float32, use_safetensors=True)
     return network.eval().requires_grad_(False)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from prompt_tuning_helpers.engine.models import DEFAULT_SOURCE, load_tokenizer
+from prompt_tuning_helpers.engine.loading import load_tokenizer
+from prompt_tuning_helpers.engine.sources import DEFAULT_SOURCE
 
 from .jobs import asked_rows, classifier_of, run
 from .methods import GradientMethod, Method

@@ -9,7 +9,7 @@ from typing import Any
 
 from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.defaults import default_settings
-from prompt_tuning_helpers.engine.models import DEFAULT_SOURCE, TINY_SOURCE
+from prompt_tuning_helpers.engine.sources import DEFAULT_SOURCE, TINY_SOURCE
 
 from .methods import METHODS, Candidate, Method
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, models
+from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_inputs, encode_rows, wrap
@@ -118,7 +118,7 @@ def _write_prompt(
     wording = hard_prompts.WORDINGS[candidate.wording]
     shown = [(row.input, row.output) for row in rows[: candidate.examples]]
     examples = random.Random(seed).sample(shown, len(shown))
-    tokenizer = models.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(model)
     write = partial(hard_prompts.write, wording, examples, tokenizer=tokenizer)
     asked = rows[0].input
     kept_bytes = len(write(asked).encode()) - len(hard_prompts.review_of(asked).encode())
@@ -159,9 +159,9 @@ def _tune_prompt(
 ) -> TrainedClassifier:
     """By the project's own engine."""
     settings = _tuning_settings(method, candidate, len(rows), seed, method.virtual_tokens, method.init_method)
-    loaded = models.load(model)
+    loaded = loading.load(model)
     data = encode_rows(rows, loaded.tokenizer, settings)
-    initial = initialise(loaded.model, models.fetch(model), settings)
+    initial = initialise(loaded.model, sources.fetch(model), settings)
     started = process_time()
     tuned = tune(loaded.model, initial, data, settings)
     seconds, memory = process_time() - started, peak_memory_mb()
@@ -189,7 +189,7 @@ def _train_with_peft(
 ) -> TrainedClassifier:
     """Prefix tuning, LoRA or full fine-tuning."""
     settings = _tuning_settings(method, candidate, len(rows), seed)
-    tokenizer = models.load_tokenizer(model)
+    tokenizer = loading.load_tokenizer(model)
     data = encode_rows(rows, tokenizer, settings)
     torch.manual_seed(seed)
     adapted = adapt(method, load_network(model), tokenizer, settings.init_text or "")

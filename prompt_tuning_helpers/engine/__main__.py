@@ -14,8 +14,9 @@ app = typer.Typer(
 def fetch(source: Annotated[str, typer.Argument(help="smollm2, tiny, a hub id or a folder")] = "smollm2") -> None:
     """Make sure that a base model is on this machine."""
     from .errors import EngineError
-    from .models import check, default_model_id
-    from .models import fetch as fetch_model
+    from .loading import check
+    from .sources import default_model_id
+    from .sources import fetch as fetch_model
 
     try:
         fetch_model(source)
@@ -64,8 +65,8 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     from .defaults import default_settings
     from .errors import EngineError
     from .job import Job
-    from .models import default_model_id
     from .settings import TuningSettings, check_settings
+    from .sources import default_model_id
 
     values = asdict(default_settings(model))
     for setting in settings:

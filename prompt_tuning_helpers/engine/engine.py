@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import models, rows
+from . import loading, rows, sources
 from .chat import render
 from .defaults import default_settings
 from .errors import EngineError
@@ -96,7 +96,7 @@ class Engine:
         """
         for source in sorted(set(self._sources.values())):
             try:
-                models.load(source)
+                loading.load(source)
             except EngineError as error:
                 logger.warning("%s", error.message)
 
@@ -108,7 +108,7 @@ class Engine:
             EngineError: for settings or a model that cannot be used.
         """
         check_settings(settings)
-        tokenizer = models.load_tokenizer(self._source(model_id))
+        tokenizer = loading.load_tokenizer(self._source(model_id))
         rows.encode_rows(rows.read_rows(data), tokenizer, settings)
 
     def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
@@ -132,7 +132,7 @@ class Engine:
         check_parameters(request.parameters)
         with self._lock:
             if source not in self._generators:
-                self._generators[source] = Generator(lambda: models.load(source))
+                self._generators[source] = Generator(lambda: loading.load(source))
         return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_text)
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
@@ -141,7 +141,7 @@ class Engine:
         Raises:
             EngineError: for an unknown model.
         """
-        tokenizer = models.load_tokenizer(self._source(model_id))
+        tokenizer = loading.load_tokenizer(self._source(model_id))
         tokens: list[str] = tokenizer.convert_ids_to_tokens(rows.encode_inputs([text], tokenizer)[0])
         return tokens
 
@@ -151,7 +151,7 @@ class Engine:
         Raises:
             EngineError: for an unknown model.
         """
-        return len(rows.encode_inputs([text], models.load_tokenizer(self._source(model_id)))[0])
+        return len(rows.encode_inputs([text], loading.load_tokenizer(self._source(model_id)))[0])
 
     def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
         """A conversation as a prompt, through the model's chat template.
@@ -159,7 +159,7 @@ class Engine:
         Raises:
             EngineError: for a model without a chat template, messages that it refuses, or one that does not end.
         """
-        return render(model_id, models.load_tokenizer(self._source(model_id)), messages)
+        return render(model_id, loading.load_tokenizer(self._source(model_id)), messages)
 
     def close(self) -> None:
         """Stop the engine's threads; waiting requests fail."""
@@ -189,7 +189,7 @@ class Engine:
 @cache
 def _facts(source: str) -> dict[str, Any]:
     """The parts of a model card that depend on the model alone."""
-    if source == models.DEFAULT_SOURCE:
+    if source == sources.DEFAULT_SOURCE:
         return {
             "name": "SmolLM2-135M-Instruct",
             "provider": "Hugging Face",
@@ -197,7 +197,7 @@ def _facts(source: str) -> dict[str, Any]:
             "parameters": 134_515_008,
             "max_sequence_length": 8192,
         }
-    if source == models.TINY_SOURCE:
+    if source == sources.TINY_SOURCE:
         return {
             "name": "tiny random Llama",
             "provider": "local",
@@ -205,15 +205,15 @@ def _facts(source: str) -> dict[str, Any]:
             "parameters": None,
             "max_sequence_length": 2048,
         }
-    models.check(source)
-    config = models.load_config(source)
-    name = models.default_model_id(source)
+    loading.check(source)
+    config = loading.load_config(source)
+    name = sources.default_model_id(source)
     return {
         "name": name,
         "provider": name.split("/")[0],
         "description": f"A causal language model of type {config.model_type}, served on this machine.",
         "parameters": None,
-        "max_sequence_length": models.max_length_of(config),
+        "max_sequence_length": loading.max_length_of(config),
     }
 
 

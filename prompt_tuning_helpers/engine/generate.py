@@ -14,7 +14,7 @@ import torch
 
 from .causal_model import Past
 from .errors import EngineError, UnusableModel
-from .models import LoadedModel
+from .loading import LoadedModel
 from .rows import encode_inputs, wrap
 from .sampling import TokenChooser
 from .settings import Generation, GenerationParameters

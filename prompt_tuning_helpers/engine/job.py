@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from . import models, rows, soft_prompt
+from . import loading, rows, soft_prompt, sources
 from .errors import EngineError, reason_of
 from .memory import keep_freed_memory
 from .metrics import Metrics
 from .settings import TuningSettings, check_settings
 
 if TYPE_CHECKING:
-    from .models import LoadedModel
+    from .loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
@@ -155,13 +155,13 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
 
     examples = rows.read_rows(job.data)
     _check_going_on(should_stop)
-    loaded = models.load(job.model)
+    loaded = loading.load(job.model)
     _check_going_on(should_stop)
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     _check_tokens(loaded, data, job.settings)
     _check_going_on(should_stop)
-    prompt = soft_prompt.initialise(loaded.model, models.fetch(job.model), job.settings)
+    prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
     checkpoint = folder / "checkpoint.safetensors"
     updates = job.settings.num_epochs * updates_per_epoch(len(data.rows), job.settings)
     done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)

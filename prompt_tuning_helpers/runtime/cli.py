@@ -10,7 +10,7 @@ import typer
 from filelock import FileLock, Timeout
 
 from .._files import PRIVATE_FILE
-from ..engine.models import DEFAULT_SOURCE
+from ..engine.sources import DEFAULT_SOURCE
 from .endpoint import Endpoint, default_state, live_record, running_endpoint, stop_recorded
 from .jobs.folder import end_recorded_processes
 from .process.processes import KnownProcess, end_when

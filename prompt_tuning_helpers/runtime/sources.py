@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..engine.models import DEFAULT_SOURCE, TINY_SOURCE, default_model_id
+from ..engine.sources import DEFAULT_SOURCE, TINY_SOURCE, default_model_id
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from comparison.methods import (
 )
 from comparison.plan import FULL, Measurement, lesson_settings
 from prompt_tuning_helpers.datasets import load_rows, reviews_path
-from prompt_tuning_helpers.engine.models import load_tokenizer
+from prompt_tuning_helpers.engine.loading import load_tokenizer
 from prompt_tuning_helpers.engine.rows import wrap
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

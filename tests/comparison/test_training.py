@@ -20,7 +20,7 @@ from comparison.methods import GradientMethod, Method, PromptCandidate
 from comparison.plan import FULL, lesson_settings
 from comparison.training import adapt, train
 from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine import models
+from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
@@ -41,7 +41,7 @@ def _gradient_method(name: str, *epochs: tuple[int, int]) -> GradientMethod:
 def _adapted(name: str) -> training.Adapted:
     """What PEFT puts around the tiny model, and the forward that the comparison trains by."""
     torch.manual_seed(0)
-    adapted = adapt(_gradient_method(name), load_network("tiny"), models.load_tokenizer("tiny"), LESSON["init_text"])
+    adapted = adapt(_gradient_method(name), load_network("tiny"), loading.load_tokenizer("tiny"), LESSON["init_text"])
     for weights, parameter in adapted.module.named_parameters():
         if "lora_B" in weights:  # zeros at first, which would hide whatever is wrong with the other matrix
             torch.nn.init.normal_(parameter, std=0.3)
@@ -90,7 +90,7 @@ def test_margins_are_those_of_one_text_at_a_time(name: str, beginning: str) -> N
     adapter, forward = ADAPTED[name].module, ADAPTED[name].forward
     # More than are asked together, of many lengths in no order, two of them alike.
     texts = [f"{beginning}{chr(97 + index % 26)}{'woof ' * (index * 7 % 11)}" for index in range(45)] * 2
-    tokens = encode_inputs(texts, models.load_tokenizer("tiny"))
+    tokens = encode_inputs(texts, loading.load_tokenizer("tiny"))
     found = margins(forward, no_soft_prompt(forward), tokens, (20, 30))
     with torch.no_grad():
         last = [adapter(input_ids=torch.tensor([sequence])).logits[0, -1] for sequence in tokens]
@@ -102,7 +102,7 @@ def test_margins_after_a_soft_prompt_are_those_of_the_plain_forward() -> None:
     forward = GeneralForward(network)
     prompt = torch.randn(7, forward.embedding.shape[1])
     tokens = encode_inputs(
-        ["Comment: a lovely cut", "Comment: no", "Comment: never again"], models.load_tokenizer("tiny")
+        ["Comment: a lovely cut", "Comment: no", "Comment: never again"], loading.load_tokenizer("tiny")
     )
     found = margins(forward, prompt, tokens, (20, 30))
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_a_hard_prompt_is_asked_as_it_is_written(name: str, examples: int) -> No
     classifier = train(FULL.method("few-shot"), PromptCandidate(name, examples), TRAIN[:20], "tiny", 0)
     wording, tokenizer, network = (
         hard_prompts.WORDINGS[name],
-        models.load_tokenizer("tiny"),
+        loading.load_tokenizer("tiny"),
         load_network("tiny"),
     )
     shown = [(row.input, row.output) for row in TRAIN[:examples]]
@@ -139,7 +139,7 @@ def test_a_hard_prompt_is_asked_as_it_is_written(name: str, examples: int) -> No
 def test_an_untouched_prefix_answers_as_the_text_it_starts_from() -> None:
     classifier = train(_gradient_method("prefix-20", (20, 0)), 0.01, TRAIN[:20], "tiny", 0)
     prompts = [row.input for row in TRAIN[20:24]]
-    tokenizer, forward = models.load_tokenizer("tiny"), GeneralForward(load_network("tiny"))
+    tokenizer, forward = loading.load_tokenizer("tiny"), GeneralForward(load_network("tiny"))
     start = tokenizer(LESSON["init_text"])["input_ids"][:20]
     tokens = [start + tokenizer(wrap(LESSON["verbalizer"], prompt))["input_ids"] for prompt in prompts]
     expected = margins(forward, no_soft_prompt(forward), tokens, first_tokens(LABELS, tokenizer))

@@ -21,8 +21,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from prompt_tuning_helpers.engine import models
-from prompt_tuning_helpers.engine.models import LoadedModel
+from prompt_tuning_helpers.engine import loading, sources
+from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.settings import TuningSettings
 
 SIZES: dict[str, Any] = {
@@ -96,13 +96,13 @@ def plain_logits(network: Any, prefix: Tensor, rows: list[tuple[list[int], list[
 
 @pytest.fixture(scope="session")
 def tiny() -> LoadedModel:
-    return models.load("tiny")
+    return loading.load("tiny")
 
 
 @pytest.fixture(scope="session")
 def tiny_network() -> Any:
     """The tiny model as transformers computes it."""
-    return AutoModelForCausalLM.from_pretrained(models.fetch("tiny"), dtype=torch.float32).eval().requires_grad_(False)
+    return AutoModelForCausalLM.from_pretrained(sources.fetch("tiny"), dtype=torch.float32).eval().requires_grad_(False)
 
 
 @pytest.fixture

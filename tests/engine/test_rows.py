@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, models
-from prompt_tuning_helpers.engine.models import LoadedModel
+from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, loading
+from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.settings import check_settings
 
@@ -88,7 +88,7 @@ def test_settings_that_no_run_could_work_with_are_refused(
 
 
 def test_a_tokenizer_without_an_end_token(settings: TuningSettings) -> None:
-    tokenizer = deepcopy(models.load("tiny").tokenizer)
+    tokenizer = deepcopy(loading.load("tiny").tokenizer)
     tokenizer.eos_token = None
     data = encode_rows([TrainingRow("abc", "good"), TrainingRow("abd", "bad")], tokenizer, settings)
     assert [tokenizer.decode(outputs) for _, outputs in data.rows] == ["go", "ba"]

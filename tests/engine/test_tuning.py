@@ -17,12 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from prompt_tuning_helpers.engine import EngineError, TuningSettings, models
+from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
 from prompt_tuning_helpers.engine.job import STOPPED, Job, run_job
 from prompt_tuning_helpers.engine.llama import LlamaForward
-from prompt_tuning_helpers.engine.models import LoadedModel
+from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
@@ -38,7 +38,7 @@ def data(tiny: LoadedModel, training_file: Path, settings: TuningSettings) -> En
 
 @pytest.fixture
 def start(tiny: LoadedModel, settings: TuningSettings) -> Tensor:
-    return initialise(tiny.model, models.fetch("tiny"), settings)
+    return initialise(tiny.model, sources.fetch("tiny"), settings)
 
 
 def test_the_loss_falls_and_only_the_soft_prompt_changes(
@@ -112,14 +112,14 @@ def test_an_interrupted_run_ends_with_the_same_bits(
 @pytest.mark.parametrize(("virtual_tokens", "method"), [(3, "text"), (40, "text"), (7, "random")])
 def test_initialisation(tiny: LoadedModel, settings: TuningSettings, virtual_tokens: int, method: str) -> None:
     settings = replace(settings, num_virtual_tokens=virtual_tokens, init_method=method)
-    prompt = initialise(tiny.model, models.fetch("tiny"), settings)
+    prompt = initialise(tiny.model, sources.fetch("tiny"), settings)
     assert prompt.shape == (virtual_tokens, 16)
     if method == "text":  # trimmed, or repeated to length
         tokens = encode_inputs([str(settings.init_text)], tiny.tokenizer)[0]
         expected = tiny.model.embed(torch.tensor([tokens[i % len(tokens)] for i in range(virtual_tokens)]))
         assert torch.equal(prompt, expected)
     else:
-        assert torch.equal(prompt, initialise(tiny.model, models.fetch("tiny"), settings))
+        assert torch.equal(prompt, initialise(tiny.model, sources.fetch("tiny"), settings))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from prompt_tuning_helpers.engine import Engine, models
+from prompt_tuning_helpers.engine import Engine, sources
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
 from prompt_tuning_helpers.runtime.jobs.folder import read_metrics
 from prompt_tuning_helpers.runtime.store.state import State
@@ -24,7 +24,7 @@ MINE = "local/mine"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The tiny model in a folder of the user's own."""
-    return Path(shutil.copytree(models.fetch("tiny"), tmp_path / "mine"))
+    return Path(shutil.copytree(sources.fetch("tiny"), tmp_path / "mine"))
 
 
 @pytest.fixture

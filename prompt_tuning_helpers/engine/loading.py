@@ -1,0 +1,248 @@
+"""Loading base models: the frozen network, its tokenizer and its configuration, each checked as it is read.
+
+Importing this module is cheap; torch and transformers are imported when a model is first loaded.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import EngineError, UnusableModel, reason_of
+from .sources import KNOWN_IDS, cached_folder, fetch, make_once, model_folder, quiet_libraries
+
+if TYPE_CHECKING:
+    from .causal_model import CausalModel
+
+logger = logging.getLogger(__name__)
+
+SMALL = 1_000_000  # parameters
+
+_LOADING = threading.Lock()
+_UNUSABLE: dict[str, str] = {}  # why each source that failed cannot be loaded, so that nobody waits for it again
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A frozen model and its tokenizer.
+
+    Args:
+        model: the network, ready to tune on and to ask.
+        tokenizer: its transformers tokenizer.
+        max_length: tokens that it can attend to.
+        end_tokens: ids of the tokens that end a text.
+        parameters: number of weights.
+    """
+
+    model: "CausalModel"
+    tokenizer: Any
+    max_length: int
+    end_tokens: frozenset[int]
+    parameters: int
+
+    def check_tokens(self, tokens: Iterable[int]) -> None:
+        """Refuse tokens that the model has no embedding for, those of images for instance.
+
+        Raises:
+            EngineError: naming the first of them.
+        """
+        vocabulary = self.model.embedding.shape[0]
+        unknown = next((token for token in tokens if token >= vocabulary), None)
+        if unknown is not None:
+            text = self.tokenizer.convert_ids_to_tokens(unknown)
+            raise EngineError(f"The text has the token {text!r}, which this model cannot read. Leave it out.")
+
+    def choose_threads(self) -> None:
+        """Let the calling thread compute a small model alone.
+
+        Its products are too short to be shared: threads would only wait for each other, and where another process is
+        busy, too, for that one's. Beside a training, the tiny model answered 14 times as many requests on one thread.
+        """
+        import torch
+
+        if self.parameters < SMALL:
+            torch.set_num_threads(1)
+
+
+def load(source: str) -> LoadedModel:
+    """Load a base model and freeze it.
+
+    A GPU is used where there is one, in bfloat16; on CPUs the model runs in float32.
+
+    Raises:
+        UnusableModel: when its files are damaged; this is remembered, since a second try would take as long.
+        EngineError: when the model cannot be had or is of a kind that the engine cannot compute.
+    """
+    # transformers loads models one at a time only: two threads that did would find each other's empty tensors.
+    with _LOADING:
+        if source in _UNUSABLE:
+            raise UnusableModel(_UNUSABLE[source])
+        try:
+            return _load(source)
+        except UnusableModel as error:
+            _UNUSABLE[source] = error.message
+            raise
+
+
+def check(source: str) -> None:
+    """Make sure that a folder's model, or the copy of one in the cache, is whole, without loading its weights.
+
+    Raises:
+        EngineError: saying what is wrong with it, where, and what to do.
+    """
+    if source in KNOWN_IDS or model_folder(source):
+        with _LOADING:
+            _mending(source, lambda: _check(source))
+
+
+@cache
+def _load(source: str) -> LoadedModel:
+    return _mending(source, lambda: _read(source))
+
+
+def _check(source: str) -> None:
+    from .general import GeneralForward
+    from .llama import LlamaForward
+    from .weights import check_tokenizer, check_weights
+
+    where, tokenizer = fetch(source), load_tokenizer(source)
+    with _refusal(source):
+        network = check_weights(where)
+        if max_length_of(network.config) < 2:
+            raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
+        check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
+        if not LlamaForward.supports(network.config):
+            GeneralForward(network)
+
+
+def _read(source: str) -> LoadedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from .general import GeneralForward
+    from .llama import LlamaForward
+
+    _check(source)
+    on_gpu = torch.cuda.is_available()
+    tokenizer = load_tokenizer(source)
+    with _refusal(source):
+        network = AutoModelForCausalLM.from_pretrained(
+            fetch(source),
+            dtype=torch.bfloat16 if on_gpu else torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,  # a pickle could run code
+        )
+        network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
+        model = LlamaForward(network) if LlamaForward.supports(network.config) else GeneralForward(network)
+        _try_out(model)
+        ends = (
+            network.generation_config.eos_token_id,
+            getattr(network.config, "eos_token_id", None),
+            tokenizer.eos_token_id,
+        )
+        end_tokens = {token for end in ends for token in (end if isinstance(end, list) else [end]) if token is not None}
+        # One beyond the vocabulary never comes up.
+        end_tokens = {token for token in end_tokens if 0 <= token < model.embedding.shape[0]}
+    return LoadedModel(model, tokenizer, max_length_of(network.config), frozenset(end_tokens), network.num_parameters())
+
+
+def _try_out(model: "CausalModel") -> None:
+    """Compute one token, so that a model that cannot be computed is not found out by each request anew."""
+    import torch
+
+    token = torch.zeros(1, dtype=torch.long, device=model.embedding.device)
+    scores = model.extend([model.new_past()], [model.embed(token)])
+    if not scores.max().isfinite():
+        raise ValueError("its weights are damaged: it computes scores that are no numbers")
+
+
+def max_length_of(config: Any) -> int:
+    """Tokens that a model can attend to, from its transformers configuration; families name it differently."""
+    text_config = config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        length = getattr(text_config, name, None)
+        if isinstance(length, int):
+            return length
+    return 2**20  # positions that are computed, not learnt, have no limit of their own
+
+
+@cache
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of a base model, without its weights.
+
+    Raises:
+        EngineError: when the model cannot be had.
+    """
+    from transformers import AutoTokenizer
+
+    def read() -> Any:
+        with _refusal(source, "The tokenizer of the model"):
+            return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
+
+    quiet_libraries()
+    return _mending(source, read)
+
+
+@cache
+def load_config(source: str) -> Any:
+    """The transformers configuration of a base model.
+
+    Raises:
+        EngineError: when the model cannot be had.
+    """
+    from transformers import AutoConfig
+
+    with _refusal(source):
+        return AutoConfig.from_pretrained(fetch(source), trust_remote_code=False)
+
+
+@contextmanager
+def _refusal(source: str, what: str = "The model") -> Iterator[None]:
+    """Turn whatever reading a model's files raises into one message that says what to do."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # the files are foreign, and transformers raises all kinds of errors for them
+        raise _refused(source, what, error) from error
+
+
+def _refused(source: str, what: str, error: Exception) -> EngineError:
+    message = f"{what} {source!r} could not be loaded: {reason_of(error).rstrip('.')}. "
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return EngineError(f"{message}Free memory, or choose a smaller model.", "model_not_supported")
+    if source in KNOWN_IDS:
+        remedy = (
+            f"Fetch it again: delete {cached_folder(source)}, then run python -m prompt_tuning_helpers.engine fetch"
+        )
+        return UnusableModel(f"{message}{remedy} {source}.")
+    kind = "a causal language model in safetensors format, with its tokenizer"
+    if model_folder(source):
+        return UnusableModel(
+            f"{message}The folder must hold {kind}, as transformers' save_pretrained writes them: save or copy the "
+            "model there again, then start again."
+        )
+    message += f"It must be {kind}, on a hub that can be reached; or name a folder that holds one."
+    return EngineError(message, "model_not_supported") if isinstance(error, OSError) else UnusableModel(message)
+
+
+def _mending(source: str, read: Callable[[], T]) -> T:
+    """Read a base model; if the copy in the cache turns out to be damaged, make it again and read that one."""
+    if source not in KNOWN_IDS:
+        return read()
+    seen = Path(fetch(source)).stat().st_ino
+    try:
+        return read()
+    except UnusableModel as error:
+        logger.warning("The base model in %s is damaged and is made again: %s", cached_folder(source), error.message)
+        try:
+            make_once(source, damaged=seen)
+        except EngineError as second:
+            raise UnusableModel(f"{error.message} Doing so by itself failed: {second.message}") from second
+        return read()

