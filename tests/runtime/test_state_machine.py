@@ -168,6 +168,7 @@ class Machine(RuleBasedStateMachine):
     @step(well)
     def all_trainings_are_awaited(self) -> None:
         self.users.await_trainings()
+        self.world.assert_clean()
 
     @step(have("model"), project=PROJECTS, which=WHICH, tags=TAGS)
     def a_model_is_deployed(self, project: str, which: int, tags: list[str]) -> None:
@@ -201,7 +202,8 @@ class Machine(RuleBasedStateMachine):
         another = OWN if project == OTHER else OTHER
         if self.users.has_room(another, "asset"):
             keys = [self.users.new_key(another, "asset") for _ in range(files)]
-            self.world.trouble.pause = 0.002
+            # A server that looks at a folder for long does not know what was put there meanwhile.
+            self.world.trouble.pause = 0.05
             self.users.upload(keys, 1000, meanwhile=lambda: self.users.empty(project))
             self.world.trouble.pause = 0
 
@@ -259,7 +261,7 @@ class Machine(RuleBasedStateMachine):
         self.users.await_trainings()
         self.users.look()
         self.users.question_all()
-        assert not self.world.unrecorded_files()
+        self.world.assert_clean()
 
     # What holds all the time
 

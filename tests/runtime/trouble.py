@@ -39,7 +39,7 @@ class Trouble(ctypes.Structure):
         clock: how far the clock is ahead, in s.
         kind: a ``Kind``.
         after: how many changes can still be made before.
-        pause: how long the disk takes for each step, in s.
+        pause: how long it takes to list a folder, in s.
     """
 
     clock: float
@@ -96,7 +96,7 @@ def install(path: Path, state: Path) -> None:
                 disk.change("database")
             cursor = super().execute(statement, *values)
             if statement == "COMMIT":
-                disk.pass_by()
+                disk.count()
             return cursor
 
     sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]
@@ -125,13 +125,22 @@ class Disk:
         if is_named and Path(path).is_absolute() and not Path(path).is_relative_to(self._root):
             return
         if event in LOOKS:
-            self.pass_by()
+            time.sleep(self._trouble.pause)
         elif event != "open" or (is_named and values[2] & WRITING):
             self.change(event)
 
-    def pass_by(self) -> int:
-        """Take the time of one step; what happens then."""
-        time.sleep(self._trouble.pause)
+    def change(self, event: str) -> None:
+        """Make a change, which may fail, or be the last one."""
+        kind = self.count()
+        if event == "database" and kind in MESSAGES:
+            raise sqlite3.OperationalError(MESSAGES[Kind(kind)])
+        if kind == Kind.READ_ONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if kind == Kind.FULL and event in NEED_SPACE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def count(self) -> int:
+        """Count a change; what happens to it."""
         with self._lock:
             if self._trouble.after > 0:
                 self._trouble.after -= 1
@@ -139,16 +148,6 @@ class Disk:
         if self._trouble.kind == Kind.KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
         return self._trouble.kind
-
-    def change(self, event: str) -> None:
-        """Take the time of one change, which may fail."""
-        kind = self.pass_by()
-        if event == "database" and kind in MESSAGES:
-            raise sqlite3.OperationalError(MESSAGES[Kind(kind)])
-        if kind == Kind.READ_ONLY:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        if kind == Kind.FULL and event in NEED_SPACE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def shift_clock(trouble: Trouble) -> None:

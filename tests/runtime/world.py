@@ -27,7 +27,7 @@ from prompt_tuning_helpers.runtime.state import State
 from tests.conformance.service import make_credentials
 from tests.conftest import start_runtime
 
-from .servers import changed_command
+from .servers import changed_command, wait_until
 from .trouble import Kind, share, shift_starts_of_processes
 
 ANSWERED = re.compile(rb"runtime\.app: (?:GET|POST|PUT|PATCH|DELETE) \S+ (\d{3}) ")
@@ -230,7 +230,11 @@ class World:
             log.seek(since)
             return frozenset(int(status) for status in ANSWERED.findall(log.read()))
 
-    def unrecorded_files(self) -> set[str]:
+    def assert_clean(self) -> None:
+        """See that no file is left that no record names; what a full disk left is cleared at the next start."""
+        assert self._had_full_disk or holds_soon(lambda: not self._unrecorded_files()), self._unrecorded_files()
+
+    def _unrecorded_files(self) -> set[str]:
         """What lies in the folders of blobs, jobs and models, and no record names."""
         tables = {self.state.blobs: "attachments", self.state.jobs: "trainings", self.state.models: "models"}
         found = set()
@@ -243,6 +247,15 @@ class World:
     def _sign_in(self, project: str) -> TuneExperiment:
         with contextlib.redirect_stdout(io.StringIO()):
             return TuneExperiment(make_credentials(self.endpoint), project_id=project)
+
+
+def holds_soon(condition: Callable[[], bool]) -> bool:
+    """Whether something becomes true within a few seconds."""
+    try:
+        wait_until(condition, 5)
+    except AssertionError:
+        return False
+    return True
 
 
 def free_port() -> int:
