@@ -22,22 +22,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from .chances import LONG, choose_seed
+from .expectations import KINDS as ALL_KINDS
 from .expectations import Thing
 from .trouble import Kind
-from .users import MANY, OTHER, OWN, Users
+from .users import MANY, OTHER, OWN, Users, any_of_them
 from .world import World
 
 # After the first examples there are others until so many seconds are over.
 SECONDS = 600 if LONG else 0
-EXAMPLES, STEPS = 5, 40
+EXAMPLES, STEPS = 8, 25
 PROJECTS = st.sampled_from((OWN, OTHER))
+KINDS = st.sampled_from(ALL_KINDS)
 WHICH = st.integers(0, MANY)
 SIZES = st.sampled_from((10, 1000, 300_000))
 TUNINGS = st.sampled_from(("well", "slow", "late", "fail", "crash", "full"))
 TAGS = st.lists(st.sampled_from(("new", "two words")), unique=True)
 MINUTES = st.sampled_from((-3 * 1440, -125, -25, 25, 125, 3 * 1440))
 CHANGES = st.integers(0, 30)
-CHANGES_OF_A_START = st.integers(0, 60)
+CHANGES_OF_A_START = st.none() | st.integers(0, 60)
 When = Callable[["Machine"], bool]
 
 
@@ -66,7 +68,12 @@ def busy(machine: "Machine") -> bool:
     return len(machine.steps) >= machine.steps_at_rest + 10
 
 
-def have(kind: str, suits: Callable[[Thing], bool] = lambda thing: True) -> When:
+def crowded(machine: "Machine") -> bool:
+    """Whether the server is up, and there is more than there was at first."""
+    return up(machine) and len(machine.users.expected.there) > 10
+
+
+def have(kind: str, suits: Callable[[Thing], bool] = any_of_them) -> When:
     """Whether the server is up, and there is something to do something with."""
     return lambda machine: up(machine) and machine.users.have(kind, suits)
 
@@ -124,10 +131,6 @@ class Machine(RuleBasedStateMachine):
         if self.users.has_room(project, "asset"):
             self.users.upload([self.users.new_key(project, "asset")], size)
 
-    @step(have("asset"), project=PROJECTS, which=WHICH)
-    def a_file_is_deleted(self, project: str, which: int) -> None:
-        self.users.delete(self.users.one(project, "asset", which))
-
     @step(up, project=PROJECTS)
     def a_file_is_deleted_while_it_is_uploaded(self, project: str) -> None:
         announced = self.users.announce(project)
@@ -167,10 +170,6 @@ class Machine(RuleBasedStateMachine):
     def a_training_is_canceled(self, project: str, which: int) -> None:
         self.users.cancel(self.users.one(project, "training", which, is_not_over))
 
-    @step(have("training"), project=PROJECTS, which=WHICH)
-    def a_training_is_deleted(self, project: str, which: int) -> None:
-        self.users.delete(self.users.one(project, "training", which))
-
     @step(well)
     def all_trainings_are_awaited(self) -> None:
         self.users.await_trainings()
@@ -190,16 +189,13 @@ class Machine(RuleBasedStateMachine):
     def a_deployment_is_asked(self, project: str, which: int) -> None:
         self.users.question(self.users.one(project, "deployment", which))
 
-    @step(have("deployment"), project=PROJECTS, which=WHICH)
-    def a_deployment_is_deleted(self, project: str, which: int) -> None:
-        self.users.delete(self.users.one(project, "deployment", which))
+    @step(up, project=PROJECTS, kind=KINDS, which=WHICH)
+    def something_is_deleted(self, project: str, kind: str, which: int) -> None:
+        suits = self.users.is_not_deployed if kind == "model" else any_of_them
+        if self.users.have(kind, suits):
+            self.users.delete(self.users.one(project, kind, which, suits))
 
-    @step(have("model"), project=PROJECTS, which=WHICH)
-    def a_model_is_deleted(self, project: str, which: int) -> None:
-        if self.users.have("model", self.users.is_not_deployed):
-            self.users.delete(self.users.one(project, "model", which, self.users.is_not_deployed))
-
-    @step(up, project=PROJECTS)
+    @step(crowded, project=PROJECTS)
     def a_project_is_emptied(self, project: str) -> None:
         self.users.empty(project)
 
@@ -213,7 +209,7 @@ class Machine(RuleBasedStateMachine):
             self.users.upload(keys, 1000, meanwhile=lambda: self.users.empty(project))
             self.world.trouble.pause = 0
 
-    @step(up)
+    @step(crowded)
     def a_project_is_deleted_and_another_made(self) -> None:
         self.users.make_another_project()
 
@@ -231,14 +227,9 @@ class Machine(RuleBasedStateMachine):
     def the_server_is_terminated_during_an_upload(self, project: str) -> None:
         self.users.upload([self.users.new_key(project, "asset")], 300_000, meanwhile=self.world.terminate)
 
-    @step(down)
-    def the_server_starts(self) -> None:
-        self.world.start()
-        self.users.compare_again()
-
-    @step(down, after=CHANGES_OF_A_START)
-    def the_server_starts_and_is_killed(self, after: int) -> None:
-        self.world.start(after)
+    @step(down, killed_after=CHANGES_OF_A_START)
+    def the_server_starts(self, killed_after: int | None) -> None:
+        self.world.start(killed_after)
         self.users.compare_again()
 
     @step(up)

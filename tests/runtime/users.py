@@ -22,6 +22,11 @@ OWN, OTHER = "own", "other"
 MANY = 12
 
 
+def any_of_them(thing: Thing) -> bool:
+    """Whichever it is."""
+    return True
+
+
 class NoAnswer(Exception):
     """The server was killed before it answered."""
 
@@ -71,7 +76,7 @@ class Users:
         self._named += 1
         return Key(self.projects.get(project, project), kind, f"{kind}_{self._named}")
 
-    def have(self, kind: str, suits: Callable[[Thing], bool] = lambda thing: True) -> bool:
+    def have(self, kind: str, suits: Callable[[Thing], bool] = any_of_them) -> bool:
         """Whether there is one of a kind that suits."""
         return any(key.kind == kind and suits(thing) for key, thing in self.expected.there.items())
 
@@ -79,7 +84,7 @@ class Users:
         """Whether one more of a kind may be made."""
         return len(self.expected.of(self.projects[project], kind)) < MANY
 
-    def one(self, project: str, kind: str, which: int = 0, suits: Callable[[Thing], bool] = lambda thing: True) -> Key:
+    def one(self, project: str, kind: str, which: int = 0, suits: Callable[[Thing], bool] = any_of_them) -> Key:
         """One of a kind that is there; of a project that has none it is one of the other."""
         keys = sorted(
             (key for key, thing in self.expected.there.items() if key.kind == kind and suits(thing)),
