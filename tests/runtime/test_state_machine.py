@@ -97,7 +97,7 @@ def step(when: When, **strategies: Any) -> Callable[[Callable[..., None]], Any]:
             with machine.told_steps():
                 function(machine, **values)
 
-        return precondition(when)(rule(**strategies)(take))
+        return precondition(when)(rule(**strategies)(take))  # type: ignore[no-untyped-call]
 
     return decorate
 

@@ -84,9 +84,9 @@ def install(path: Path, state: Path) -> None:
     sys.addaudithook(disk.watch)
     fsync = os.fsync
 
-    def watched_fsync(descriptor: Any) -> None:
+    def watched_fsync(fd: Any) -> None:
         disk.change("os.fsync")
-        fsync(descriptor)
+        fsync(fd)
 
     os.fsync = watched_fsync
 
@@ -163,7 +163,7 @@ def shift_clock(trouble: Trouble) -> None:
     class Datetime(real_datetime, metaclass=AnyDatetime):  # type: ignore[misc,valid-type]
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
-            return cls.fromtimestamp(time.time(), tz)
+            return cls.fromtimestamp(time.time(), tz)  # type: ignore[no-any-return]
 
     datetime.datetime = Datetime  # type: ignore[misc]
 

@@ -138,7 +138,7 @@ class Users:
         """Start a training."""
         key = self.new_key(asset.project, "training")
         data = DataConnection(data_asset_id=self.expected.there[asset].id)
-        metadata = {"name": key.name, "description": f"goes {how}"}
+        metadata: dict[str, Any] = {"name": key.name, "description": f"goes {how}"}
         wanted: dict[str, Any] = {"num_epochs": epochs, "init_text": how, "init_method": "text", "learning_rate": 0.01}
 
         def start() -> str:
