@@ -5,12 +5,13 @@ that fails ends with the shortest sequence of steps that fails, too. ``chances.p
 longer one.
 """
 
+import io
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar
@@ -294,7 +295,8 @@ def take_many_steps(number: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(machine, settings=limits)
+        with redirect_stdout(io.StringIO()):  # the SDK tells much
+            run_state_machine_as_test(machine, settings=limits)
     except Exception as error:
         raise error from machine.failures[0] if machine.failures else None
 

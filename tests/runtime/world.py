@@ -1,7 +1,6 @@
 """A server that meets trouble, and the SDK's clients for it, which outlive its restarts."""
 
 import contextlib
-import io
 import os
 import re
 import signal
@@ -206,8 +205,7 @@ class World:
         """
         before = self.state.log.stat().st_size
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                value = call()
+            value = call()
             return Answer(Outcome.DONE, value, self._statuses(before))
         except Exception:
             statuses = self._statuses(before)
@@ -245,8 +243,7 @@ class World:
         return found
 
     def _sign_in(self, project: str) -> TuneExperiment:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return TuneExperiment(make_credentials(self.endpoint), project_id=project)
+        return TuneExperiment(make_credentials(self.endpoint), project_id=project)
 
 
 def holds_soon(condition: Callable[[], bool]) -> bool:
