@@ -302,7 +302,8 @@ def take_many_steps(number: int) -> None:
 
 
 @pytest.mark.timeout(SECONDS + 900)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:ibm_watsonx_ai")
+@pytest.mark.filterwarnings("ignore:`verify=<str>`:DeprecationWarning")  # the SDK's own
+@pytest.mark.filterwarnings("ignore:Background mode is turned on:UserWarning")
 def test_whatever_happens_what_was_acknowledged_holds() -> None:
     number, deadline = choose_seed(), time.monotonic() + SECONDS
     with mock.patch.dict(os.environ):  # the SDK writes into it

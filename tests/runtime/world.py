@@ -209,10 +209,10 @@ class World:
             return Answer(Outcome.DONE, value, self._statuses(before))
         except Exception:
             statuses = self._statuses(before)
-            if self.has_died() or (507 in statuses and self.may_fail()):
-                return Answer(Outcome.UNSURE, None, statuses)
             if statuses & set(refusals):
                 return Answer(Outcome.REFUSED, None, statuses)
+            if (507 in statuses and self.may_fail()) or self.has_died():
+                return Answer(Outcome.UNSURE, None, statuses)
             raise
 
     def check_statuses(self) -> None:
