@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.resources.trainings import Training
+from prompt_tuning_helpers.runtime.store.trainings import Training
 
 from .conftest import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
 from .servers import wait_until

@@ -21,8 +21,8 @@ import psutil
 from ibm_watsonx_ai.experiment import TuneExperiment
 
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
-from prompt_tuning_helpers.runtime.job_folder import end_recorded_processes
-from prompt_tuning_helpers.runtime.state import State
+from prompt_tuning_helpers.runtime.jobs.folder import end_recorded_processes
+from prompt_tuning_helpers.runtime.store.state import State
 from tests.conformance.service import make_credentials
 from tests.conftest import start_runtime
 
