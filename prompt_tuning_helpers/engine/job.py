@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from .._files import write_file
 from . import loading, rows, soft_prompt, sources
 from .errors import EngineError, reason_of
 from .memory import keep_freed_memory
@@ -151,7 +152,7 @@ def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
 def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], show: bool) -> None:
     import torch.distributed as dist
 
-    from .tune import Progress, tune, updates_per_epoch
+    from .tune import Progress, steps_per_epoch, tune
 
     examples = rows.read_rows(job.data)
     _check_going_on(should_stop)
@@ -163,15 +164,15 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     _check_going_on(should_stop)
     prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
     checkpoint = folder / "checkpoint.safetensors"
-    updates = job.settings.num_epochs * updates_per_epoch(len(data.rows), job.settings)
+    updates = job.settings.num_epochs * steps_per_epoch(len(data.rows), job.settings)
     done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)
     metrics = Metrics(folder / "metrics.jsonl", done) if rank == 0 else None
 
     def report(progress: Progress) -> None:
         if metrics:
             metrics.append(progress)
-        if show and rank == 0 and progress.update % progress.updates_per_epoch == 0:
-            print(f"epoch {progress.epoch + 1}  update {progress.update}/{progress.updates}  loss {progress.loss:.4f}")
+        if show and rank == 0 and progress.step % progress.steps_per_epoch == 0:
+            print(f"epoch {progress.epoch + 1}  step {progress.step}/{progress.steps}  loss {progress.loss:.4f}")
 
     tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
     if rank == 0:
@@ -219,7 +220,7 @@ def _usable_updates(checkpoint: Path, shape: tuple[int, ...], updates: int, rank
 
     try:
         read = read_checkpoint(checkpoint, shape, updates)
-        done, problem = read.update if read else 0, None
+        done, problem = read.step if read else 0, None
     except UnusableCheckpoint as error:
         done, problem = 0, error
     if dist.is_initialized():
@@ -284,7 +285,4 @@ def _fail(folder: Path, code: str, message: str) -> int:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(f".new-{os.getpid()}")  # of several processes, each has its own
-    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")  # ASCII: a path need not be valid Unicode
-    soft_prompt.sync(temporary)
-    temporary.replace(path)
+    write_file(path, json.dumps(content, indent=2).encode())  # ASCII: a path need not be valid Unicode

@@ -32,13 +32,13 @@ class Metrics:
         """Note an update."""
         record = {
             "timestamp": _now(),
-            "iteration": progress.update,
+            "iteration": progress.step,
             "epoch": progress.epoch,
             "loss": progress.loss,
-            "progress": progress.update / progress.updates,
+            "progress": progress.step / progress.steps,
         }
         records = [record]
-        if progress.updates_per_epoch == 1:
+        if progress.steps_per_epoch == 1:
             records.insert(0, record | {"timestamp": self._started})
         self._started = str(record["timestamp"])
         with self._path.open("a", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
 from prompt_tuning_helpers.engine.job import STOPPED, Job, run_job
-from prompt_tuning_helpers.engine.llama import LlamaForward
+from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
@@ -47,7 +47,7 @@ def test_the_loss_falls_and_only_the_soft_prompt_changes(
     weights = tiny.model.embedding.clone()
     seen: list[Progress] = []
     tuned = tune(tiny.model, start, data, replace(settings, num_epochs=40, learning_rate=0.1), report=seen.append)
-    assert [progress.update for progress in seen] == list(range(1, 121))
+    assert [progress.step for progress in seen] == list(range(1, 121))
     assert [progress.epoch for progress in seen] == [epoch for epoch in range(40) for _ in range(3)]
     # How far it falls is up to the model: random weights let a soft prompt change little.
     assert sum(p.loss for p in seen[-3:]) < 0.7 * sum(p.loss for p in seen[:3])
@@ -90,8 +90,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     whole = tune(tiny.model, start, data, settings)
-    updates: list[int] = []
-    for _ in range(8):  # stopped after every update
+    steps: list[int] = []
+    for _ in range(8):  # stopped after every step
         try:
             tuned = tune(
                 tiny.model,
@@ -99,13 +99,13 @@ def test_an_interrupted_run_ends_with_the_same_bits(
                 data,
                 settings,
                 checkpoint,
-                lambda p: updates.append(p.update),
+                lambda p: steps.append(p.step),
                 should_stop=lambda: True,
             )
         except TuningStopped:
             continue
-    tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: updates.append(p.update))
-    assert updates == list(range(1, 10))
+    tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: steps.append(p.step))
+    assert steps == list(range(1, 10))
     assert torch.equal(tuned, whole)
 
 
@@ -141,7 +141,7 @@ def test_plain_peft_gives_the_same_answers(
         tokens = torch.tensor(encode_inputs([wrap(tuned.verbalizer, text)], tiny.tokenizer))
         theirs = peft_model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0, -1]
         inputs = torch.cat([tuned.embeddings, tiny.model.embed(tokens[0])])
-        ours = tiny.model.extend([tiny.model.new_past()], [inputs])[0]
+        ours = tiny.model.extend([tiny.model.new_cache()], [inputs])[0]
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -172,10 +172,10 @@ def test_a_job_that_cannot_be_done_says_why(
 
 
 def test_a_job_that_diverges_says_so(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_numbers(self: LlamaForward, prefix: Tensor, rows: PackedRows) -> Tensor:
+    def no_numbers(self: LlamaModel, prefix: Tensor, rows: PackedRows) -> Tensor:
         return prefix.sum() * torch.full((len(rows.labels), 259), torch.nan)
 
-    monkeypatch.setattr(LlamaForward, "label_logits", no_numbers)
+    monkeypatch.setattr(LlamaModel, "label_logits", no_numbers)
     assert run_job(job) == 1
     failure = json.loads((job / "failure.json").read_text())
     assert failure["code"] == "training_diverged"
