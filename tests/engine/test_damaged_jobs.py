@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from prompt_tuning_helpers.engine import EngineError, TuningSettings, job
+from prompt_tuning_helpers.engine import EngineError, TuningSettings
 from prompt_tuning_helpers.engine.__main__ import app
 from prompt_tuning_helpers.engine.causal_model import PackedRows
-from prompt_tuning_helpers.engine.job import Job, run_job
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import STOPPED, Job
 from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.settings import check_settings
 from prompt_tuning_helpers.engine.tune import minibatches
@@ -202,7 +203,7 @@ def stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stops = iter([False, True])
     with monkeypatch.context() as patched:
         patched.setattr("prompt_tuning_helpers.engine.trainer.Trainer.any_process", lambda *_: next(stops))
-        assert run_job(folder) == job.STOPPED
+        assert run_job(folder) == STOPPED
     return folder
 
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
-from prompt_tuning_helpers.engine.job import STOPPED, Job, run_job
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import STOPPED, Job, RowCounts
 from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
@@ -145,13 +146,33 @@ def test_plain_peft_gives_the_same_answers(
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_metrics_have_two_records_an_epoch_at_least(job: Path, training_file: Path, settings: TuningSettings) -> None:
-    Job("tiny", "tiny", training_file, replace(settings, batch_size=100)).write(job)
+@pytest.mark.parametrize(("batch_size", "steps"), [(4, 3), (100, 1)])
+def test_metrics_have_a_record_a_step(
+    job: Path, training_file: Path, settings: TuningSettings, batch_size: int, steps: int
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, batch_size=batch_size)).write(job)
     assert run_job(job) == 0
     records = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in records] == [0, 0, 1, 1, 2, 2]
+    assert [record["iteration"] for record in records] == list(range(1, 3 * steps + 1))
+    assert [record["epoch"] for record in records] == [epoch for epoch in range(3) for _ in range(steps)]
     assert records[-1]["progress"] == 1
     assert [r["timestamp"] for r in records] == sorted(r["timestamp"] for r in records)
+
+
+@pytest.mark.parametrize(("most", "left_out"), [(64, 0), (23, 5)])
+def test_a_job_says_how_many_rows_it_left_out(
+    job: Path,
+    training_file: Path,
+    settings: TuningSettings,
+    most: int,
+    left_out: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, max_input_tokens=most)).write(job)
+    assert run_job(job) == 0
+    assert RowCounts.read(job) == RowCounts(rows=10, left_out=left_out)
+    said = "5 of 10 rows were left out: longer than max_input_tokens=23 with the verbalizer."
+    assert (said in caplog.text) is (left_out > 0)
 
 
 @pytest.mark.parametrize(
