@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from .._files import write_file
 from . import loading, rows, soft_prompt, sources
 from .errors import EngineError, reason_of
 from .job_folder import (
@@ -101,7 +100,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     if rank == 0:
-        _report_rows(folder, RowCounts(len(examples), data.left_out), job.settings)
+        _report_rows(folder, RowCounts(len(examples), len(examples) - len(data.rows)), job.settings)
     _check_tokens(loaded, data, job.settings)
     _stop_if_asked(should_stop)
     prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
