@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._fetch import fetch
 from ._sdk import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
@@ -51,14 +52,10 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     """
     require_packages()
     from ._files import write_file
-    from .engine.sources import fetch
     from .runtime.store.claim import claim
     from .runtime.store.state import State, StateError
 
-    try:
-        fetch(model)
-    except Exception as problem:
-        raise ConnectionSetupError(f"The base model {model!r} cannot be had: {problem}") from problem
+    fetch(model)
     state = State(folder)
     log = state.notebook_log
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]

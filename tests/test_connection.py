@@ -509,7 +509,7 @@ def test_the_runtime_is_started_in_the_background(
     process = mock.Mock(**{"poll.return_value": None})
     with (
         mock.patch("prompt_tuning_helpers.runtime.endpoint.running_endpoint", side_effect=answers),
-        mock.patch("prompt_tuning_helpers.engine.sources.fetch") as fetch,
+        mock.patch("prompt_tuning_helpers._launcher.fetch") as fetch,
         mock.patch("subprocess.Popen", return_value=process) as popen,
         mock.patch("atexit.register") as register,
     ):
