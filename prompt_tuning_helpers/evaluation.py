@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 LABELS = ("0", "1")
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
+UNUSABLE = ""  # no label is empty
 RESAMPLES = 2000
+
+LETTER = r"[^\W_]"  # or a digit; an underscore is a mark of emphasis, like an asterisk
+JOINT = r"(?:[,_\-]|(?<!\d)\.|\.(?!\d))"  # what joins labels without a blank; a point, unless it is one in a number
+# With these two characters right before or behind it, a label is part of a number, a name or a word.
+BEGUN = re.compile(rf"{LETTER}[._\-\u2212]|\d,")
+CONTINUED = re.compile(rf"[.,]\d|[_\-]{LETTER}")
+DOUBTFUL = (".", "-", "\u2212")  # right before a label
 
 
 def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
@@ -39,28 +47,45 @@ def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
     known = _by_folded_case(labels)
     if not isinstance(answer, str):
         return None
-    # Longer labels first, so that "not sure" is not read as "not".
-    names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
-    one = rf"(?:{names})(?:\.0+)?"
-    letter = r"[^\W_]"  # an underscore is a mark of emphasis, like an asterisk
-    joint = r"(?:[,_\-]|(?<!\d)\.|\.(?!\d))"
-    # A row of labels may be joined without a blank. Behind a minus or a point, a label may be part of something else:
-    # there it does not count as an answer, only against another one.
-    row = re.compile(
-        rf"(?<!{letter})(?<!{letter}[._\-\u2212])(?<!\d,)(?P<doubtful>[.\-\u2212])??"
-        rf"(?P<labels>{one}(?:{joint}{one})*)(?!{letter}|[.,]\d|[_\-]{letter})",
-        re.IGNORECASE,
-    )
-    each = re.compile(rf"(?:^|{joint})({names})(?:\.0+)?(?!{letter})", re.IGNORECASE)
     for line in answer.splitlines():
-        rows = [
-            (match["doubtful"], {known.get(name.casefold()) for name in each.findall(match["labels"])})
-            for match in row.finditer(line)
-        ]
-        if any(not doubtful for doubtful, _ in rows):
-            named = set().union(*(found for _, found in rows))
+        mentions = list(_mentions(line, known))
+        if any(mention.sure for mention in mentions):
+            named = set().union(*(mention.labels for mention in mentions))
             return named.pop() if len(named) == 1 else None
     return None
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """A label that stands by itself in an answer, or several that are joined, like ``1,0``.
+
+    Args:
+        labels: the labels.
+        sure: whether they answer. What follows a minus or a point may be part of something else: it counts only
+            against another label.
+    """
+
+    labels: frozenset[str | None]
+    sure: bool
+
+
+def _mentions(line: str, known: Mapping[str, str]) -> Iterator[_Mention]:
+    """Find the labels in a line that are not part of something else.
+
+    Args:
+        line: of an answer.
+        known: the labels by their text in folded case.
+    """
+    # Longer labels first, so that "not sure" is not read as "not".
+    names = "|".join(re.escape(label) for label in sorted(known.values(), key=len, reverse=True))
+    one = rf"({names})(?:\.0+)?(?!{LETTER})"
+    joined = re.compile(rf"(?<!{LETTER}){one}(?:{JOINT}{one})*", re.IGNORECASE)
+    each = re.compile(rf"(?:^|{JOINT}){one}", re.IGNORECASE)
+    for match in joined.finditer(line):
+        before, after = line[max(0, match.start() - 2) : match.start()], line[match.end() : match.end() + 2]
+        if not BEGUN.fullmatch(before) and not CONTINUED.fullmatch(after):
+            labels = frozenset(known.get(name.casefold()) for name in each.findall(match[0]))
+            yield _Mention(labels, sure=not before.endswith(DOUBTFUL))
 
 
 def _by_folded_case(labels: Sequence[str]) -> dict[str, str]:
@@ -134,49 +159,37 @@ def evaluate(truth: Sequence[object], answers: Sequence[object], labels: Sequenc
     Raises:
         ValueError: if there are no rows, if the numbers of rows differ, or if a true label is not among ``labels``.
     """
-    import numpy as np
-    from sklearn.metrics import precision_recall_fscore_support
-    from statsmodels.stats.proportion import proportion_confint
-
-    labels = tuple(labels)
-    right, given = _as_labels(truth, answers, labels)
-    positive = labels[-1]
-    n = len(right)
-    correct = sum(a == b for a, b in zip(right, given, strict=True))
-    low, high = proportion_confint(correct, n, alpha=1 - CONFIDENCE, method="wilson")
-    # To scikit-learn an unusable answer is one more label, which is never right.
-    usable = [label if label is not None else "" for label in given]
-    precision, recall, f1, _ = precision_recall_fscore_support(right, usable, labels=[*labels], zero_division=0)
-    return Scores(
-        labels=labels,
-        n=n,
-        accuracy=correct / n,
-        accuracy_interval=(float(low), float(high)),
-        precision=float(precision[-1]),
-        recall=float(recall[-1]),
-        f1=float(f1[-1]),
-        f1_interval=_bootstrap_f1(
-            np.array([label == positive for label in right]), np.array([label == positive for label in usable])
-        ),
-        macro_f1=float(np.mean(f1)),
-        unusable=sum(label is None for label in given),
-        confusion=tuple(
-            tuple(sum(a == true and b == other for a, b in zip(right, given, strict=True)) for other in (*labels, None))
-            for true in labels
-        ),
-    )
+    (parsed,) = _parse(truth, tuple(labels), answers)
+    return _score(parsed, tuple(labels))
 
 
-def _as_labels(
-    truth: Sequence[object], answers: Sequence[object], labels: tuple[str, ...]
-) -> tuple[list[str], list[str | None]]:
-    """Bring true labels and answers into the same form.
+@dataclass(frozen=True)
+class _Parsed:
+    """The labels of one model's answers, beside the right ones.
+
+    Args:
+        right: the right label of each row.
+        given: the label that was answered, ``None`` for an unusable answer.
+    """
+
+    right: tuple[str, ...]
+    given: tuple[str | None, ...]
+
+    @property
+    def correct(self) -> list[bool]:
+        """Whether each row was answered rightly."""
+        return [given == right for given, right in zip(self.given, self.right, strict=True)]
+
+
+def _parse(truth: Sequence[object], labels: tuple[str, ...], *models: Sequence[object]) -> list[_Parsed]:
+    """Read the labels out of the right answers and out of those of each model.
 
     Raises:
-        ValueError: if they do not fit together.
+        ValueError: as in ``evaluate``.
     """
-    if len(truth) != len(answers):
-        raise ValueError(f"There are {len(truth)} true labels but {len(answers)} answers.")
+    for answers in models:
+        if len(truth) != len(answers):
+            raise ValueError(f"There are {len(truth)} true labels but {len(answers)} answers.")
     if len(truth) == 0:
         raise ValueError("There is nothing to score: no rows.")
     right = []
@@ -185,11 +198,41 @@ def _as_labels(
         if label is None:
             raise ValueError(f"Row {row} has the true label {value!r}, which is not one of: {', '.join(labels)}")
         right.append(label)
-    return right, [parse_label(answer, labels) for answer in answers]
+    return [_Parsed(tuple(right), tuple(parse_label(answer, labels) for answer in answers)) for answers in models]
+
+
+def _score(parsed: _Parsed, labels: tuple[str, ...]) -> Scores:
+    """Work out the scores of one model's answers."""
+    import numpy as np
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from statsmodels.stats.proportion import proportion_confint
+
+    n, correct = len(parsed.right), sum(parsed.correct)
+    low, high = proportion_confint(correct, n, alpha=1 - CONFIDENCE, method="wilson")
+    # To scikit-learn an unusable answer is one more label, which is never right.
+    right, given = np.array(parsed.right), np.array([label or UNUSABLE for label in parsed.given])
+    precision, recall, f1, _ = precision_recall_fscore_support(right, given, labels=[*labels], zero_division=0)
+    confusion = confusion_matrix(right, given, labels=[*labels, UNUSABLE])
+    return Scores(
+        labels=labels,
+        n=n,
+        accuracy=correct / n,
+        accuracy_interval=(float(low), float(high)),
+        precision=float(precision[-1]),
+        recall=float(recall[-1]),
+        f1=float(f1[-1]),
+        f1_interval=_bootstrap_f1(right == labels[-1], given == labels[-1]),
+        macro_f1=float(np.mean(f1)),
+        unusable=parsed.given.count(None),
+        confusion=tuple(map(tuple, confusion[:-1].tolist())),
+    )
 
 
 def _bootstrap_f1(true: Any, answered: Any, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
     """Give the 95 % percentile interval of F1 over resampled rows.
+
+    ``scipy.stats.bootstrap`` draws the same rows, but refuses a single row and reads the percentiles off a level that
+    is rounded otherwise, so that its intervals differ from these in the last digits.
 
     Args:
         true: ``[N]``, whether each row is positive.
@@ -338,17 +381,16 @@ def compare(
     """
     from statsmodels.stats.contingency_tables import mcnemar
 
-    tuned, base = evaluate(truth, tuned_answers, labels), evaluate(truth, base_answers, labels)
-    right, by_tuned = _as_labels(truth, tuned_answers, tuple(labels))
-    _, by_base = _as_labels(truth, base_answers, tuple(labels))
-    outcomes = [(a == true, b == true) for true, a, b in zip(right, by_tuned, by_base, strict=True)]
+    tuned, base = _parse(truth, tuple(labels), tuned_answers, base_answers)
+    outcomes = list(zip(tuned.correct, base.correct, strict=True))
     both, only_tuned = outcomes.count((True, True)), outcomes.count((True, False))
     only_base, neither = outcomes.count((False, True)), outcomes.count((False, False))
     # Only rows on which the two differ tell which is better; without any, nothing speaks against equality.
     p_value = (
         float(mcnemar([[both, only_tuned], [only_base, neither]], exact=True).pvalue) if only_tuned + only_base else 1.0
     )
-    return Comparison(tuned, base, both, only_tuned, only_base, neither, p_value)
+    of_tuned, of_base = (_score(parsed, tuple(labels)) for parsed in (tuned, base))
+    return Comparison(of_tuned, of_base, both, only_tuned, only_base, neither, p_value)
 
 
 def by_phenomenon(
@@ -374,15 +416,13 @@ def by_phenomenon(
     """
     import pandas as pd
 
-    truth = rows["output"].tolist()
-    right, by_tuned = _as_labels(truth, tuned_answers, tuple(labels))
-    _, by_base = _as_labels(truth, base_answers, tuple(labels))
+    tuned, base = _parse(rows["output"].tolist(), tuple(labels), tuned_answers, base_answers)
     table = pd.DataFrame(
         {
             "phenomenon": rows["phenomenon"].tolist(),
             say("rows"): 1,
-            say("tuned right"): [int(a == b) for a, b in zip(right, by_tuned, strict=True)],
-            say("base right"): [int(a == b) for a, b in zip(right, by_base, strict=True)],
+            say("tuned right"): list(map(int, tuned.correct)),
+            say("base right"): list(map(int, base.correct)),
         }
     )
     return table.groupby("phenomenon").sum()

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -56,6 +57,9 @@ TRUTH = ["1", "1", "1", "0", "0", "0"]
         ("10", None),
         ("1.5", None),
         ("-1", None),
+        ("5,-1", None),
+        ("a.-1", None),
+        ("dogs..1", None),
         ("1,000", None),
         ("2", None),
         (None, None),
@@ -94,6 +98,7 @@ def test_labels_may_be_words() -> None:
         (("a.b", "axb"), "axb", "axb"),
         (("a|b", "a"), "a|b", "a|b"),
         (("★", "★★"), "**★★**", "★★"),
+        (("★", "★★"), "★★-rated", None),
         (("?", "!"), "What?", None),
         (("?", "!"), "?", "?"),
         (("坏", "好"), "回答: 好。", "好"),
@@ -239,6 +244,15 @@ def test_a_comparison_prints_as_text_and_as_a_table() -> None:
     html = comparison._repr_html_()
     assert html.count("<tr>") == 7
     assert "&#x27;" in html  # escaped
+
+
+def test_an_answer_is_read_once() -> None:
+    rows = pd.DataFrame({"output": TRUTH, "phenomenon": ["plain"] * 6})
+    with mock.patch("prompt_tuning_helpers.evaluation.parse_label", wraps=parse_label) as read:
+        compare(TRUTH, TRUTH, TRUTH)
+        assert read.call_count == 3 * len(TRUTH)
+        by_phenomenon(rows, TRUTH, TRUTH)
+        assert read.call_count == 6 * len(TRUTH)
 
 
 def test_scores_are_saved_as_json(tmp_path: Path) -> None:
