@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._metrics import epochs_of, metrics_of
@@ -121,53 +122,94 @@ def watch(
         ConnectionLostError: if the service could not be reached for longer than ``patience``.
         ValueError: if the tuner has not been run.
     """
-    client, training_id = _client_and_id(run)
-    line = ProgressLine()
-    meter = _Meter()
-    heard = time.monotonic()
-    try:
-        while True:
-            try:
-                with quiet_sdk():
-                    details: dict[str, Any] = client.training.get_details(training_id)
-            except Exception as problem:
-                if not is_passing(problem):
-                    add_advice(problem)
-                    raise
-                if time.monotonic() - heard > patience:
-                    what = "refused all requests as too many (status 429)" if is_rate_limit(problem) else "not answered"
-                    raise ConnectionLostError(
-                        f"The service has {what} for {patience:.0f} seconds. The run is not lost: when the service "
-                        f"answers again, pick it up with watch(resume(experiment, {training_id!r})). In a new kernel, "
-                        "or if the lesson runs on this computer, first connect() and make the experiment again."
-                    ) from problem
-                line.show(say("Connection lost, trying again ..."))
-                pause(every)
-                continue
-            heard = time.monotonic()
-            status = details["entity"]["status"]
-            state = status["state"]
-            if state == "completed":
-                break
-            if state in ("failed", "error", "canceled"):
-                raise TuningError(f"The tuning run {training_id} ended as {state!r}. {_reason(status)}".rstrip())
-            line.show(meter.text(details))
-            pause(every)
-    finally:
-        line.clear()
+    training_id, ask = _question(run)
+    details = _show(_polls(training_id, ask, every, patience, pause))
+    status = details["entity"]["status"]
+    if status["state"] != "completed":
+        raise TuningError(f"The tuning run {training_id} ended as {status['state']!r}. {_reason(status)}".rstrip())
     print(_summary(details))
     if notice := _rows_left_out(details):
         print(notice)
     return details
 
 
-def _client_and_id(run: "PromptTuner | tuple[APIClient, str]") -> tuple["APIClient", str]:
-    """Take a tuner apart."""
+def _question(run: "PromptTuner | tuple[APIClient, str]") -> tuple[str, Callable[[], dict[str, Any]]]:
+    """Give the id of a run, and the call that asks for its details with the metrics in them."""
     if isinstance(run, tuple):
-        return run
+        client, training_id = run
+        return training_id, partial(client.training.get_details, training_id)
     if run.id is None:
         raise ValueError("This tuner has not been run yet: call its run(..., background_mode=True) first.")
-    return run._client, run.id
+    return run.id, partial(run.get_run_details, include_metrics=True)
+
+
+def _polls(
+    training_id: str,
+    ask: Callable[[], dict[str, Any]],
+    every: float,
+    patience: float,
+    pause: Callable[[float], None],
+) -> Iterator[dict[str, Any] | None]:
+    """Ask for a run's details again and again until it has ended.
+
+    Yields:
+        The details; ``None`` where the service did not answer and will be asked again.
+
+    Raises:
+        ConnectionLostError: if it has not answered for longer than ``patience``.
+    """
+    heard = time.monotonic()
+    while True:
+        try:
+            with quiet_sdk():
+                details = ask()
+        except Exception as problem:
+            if not is_passing(problem):
+                add_advice(problem)
+                raise
+            if time.monotonic() - heard > patience:
+                raise _lost(training_id, patience, problem) from problem
+            yield None
+        else:
+            heard = time.monotonic()
+            yield details
+            if _has_ended(details):
+                return
+        pause(every)
+
+
+def _lost(training_id: str, patience: float, problem: Exception) -> ConnectionLostError:
+    what = "refused all requests as too many (status 429)" if is_rate_limit(problem) else "not answered"
+    return ConnectionLostError(
+        f"The service has {what} for {patience:.0f} seconds. The run is not lost: when the service answers again, pick "
+        f"it up with watch(resume(experiment, {training_id!r})). In a new kernel, or if the lesson runs on this "
+        "computer, first connect() and make the experiment again."
+    )
+
+
+def _has_ended(details: dict[str, Any]) -> bool:
+    return details["entity"]["status"]["state"] in ("completed", "failed", "error", "canceled")
+
+
+def _show(polls: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
+    """Show each poll of a run on one line, which is gone in the end.
+
+    Returns:
+        The details of the last poll that was answered.
+    """
+    line, meter = ProgressLine(), _Meter()
+    latest: dict[str, Any] = {}
+    try:
+        for details in polls:
+            if details is None:
+                line.show(say("Connection lost, trying again ..."))
+                continue
+            latest = details
+            if not _has_ended(details):
+                line.show(meter.text(details))
+    finally:
+        line.clear()
+    return latest
 
 
 class _Meter:

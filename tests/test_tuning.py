@@ -5,6 +5,7 @@ from unittest import mock
 
 import httpx
 import pytest
+from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
 from ibm_watsonx_ai.wml_client_error import ApiRequestFailure, WMLClientError
 
 from prompt_tuning_helpers._sdk import is_passing
@@ -13,6 +14,8 @@ from prompt_tuning_helpers.tuning import (
     NoTunableModelError,
     TuningError,
     _Meter,
+    _polls,
+    _show,
     choose_base_model,
     progress_of,
     resume,
@@ -122,10 +125,11 @@ def test_rows_that_were_left_out_are_told_at_the_end(capsys: pytest.CaptureFixtu
 
 
 def test_a_tuner_can_be_watched() -> None:
-    tuner = mock.Mock(id="run-1")
-    tuner._client.training.get_details.return_value = details("completed")
+    """By what the SDK's tuner offers to everybody."""
+    tuner = mock.create_autospec(PromptTuner, instance=True, id="run-1", _client=None)
+    tuner.get_run_details.return_value = details("completed")
     watch(tuner)
-    tuner._client.training.get_details.assert_called_once_with("run-1")
+    tuner.get_run_details.assert_called_once_with(include_metrics=True)
     with pytest.raises(ValueError, match="not been run"):
         watch(mock.Mock(id=None))
 
@@ -153,6 +157,25 @@ def test_the_reason_may_be_in_the_message() -> None:
     client.training.get_details.return_value = details("failed", message={"level": "error", "text": "Out of memory."})
     with pytest.raises(TuningError, match="Out of memory"):
         watch((client, "run-1"))
+
+
+def test_each_poll_is_yielded_and_one_without_an_answer_is_none() -> None:
+    running, completed = details("running"), details("completed")
+    ask = mock.Mock(side_effect=[running, httpx.ConnectError("gone"), running, completed])
+    pauses: list[float] = []
+    assert list(_polls("run-1", ask, 2.0, 300.0, pauses.append)) == [running, None, running, completed]
+    assert pauses == [2.0, 2.0, 2.0]
+
+
+def test_each_poll_is_shown_until_the_run_has_ended() -> None:
+    completed = details("completed")
+    with mock.patch("prompt_tuning_helpers.tuning.ProgressLine") as line:
+        assert _show([details("queued"), None, completed]) == completed
+    assert [call.args for call in line.return_value.show.call_args_list] == [
+        ("State of the run: queued ...",),
+        ("Connection lost, trying again ...",),
+    ]
+    line.return_value.clear.assert_called_once_with()
 
 
 def test_a_lost_connection_is_waited_out(capsys: pytest.CaptureFixture[str]) -> None:
