@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..i18n import paragraph, say
 from .report import Finding, listed, quoted
 from .similarity import similar_pairs
-from .split import Split
+from .split import Row, Split, numbers
 
 IMBALANCE = 2  # times as many rows of one label as of another
 
@@ -23,7 +23,8 @@ def find_within(split: Split) -> Iterator[Finding]:
 
 
 def _find_repeats(split: Split) -> Iterator[Finding]:
-    again = {n: rows[0] for rows in split.rows_of.values() for n in rows[1:]}
+    firsts = ((row, split.rows_of[row.text][0]) for row in split.rows)
+    again = {row: first for row, first in firsts if first is not row}
     if again:
         yield split.finding(
             "duplicate",
@@ -33,11 +34,11 @@ def _find_repeats(split: Split) -> Iterator[Finding]:
                 count=len(again),
                 all=len(split.texts),
                 name=say(split.name),
-                rows=listed(f"{n} (= {first})" for n, first in sorted(again.items())),
+                rows=_equated(again),
             ),
         )
-    distinct = [n for n in range(1, len(split.texts) + 1) if n not in again]
-    pairs = similar_pairs([split.texts[n - 1] for n in distinct])
+    distinct = [row for row in split.rows if row not in again]
+    pairs = similar_pairs([row.text for row in distinct])
     nearly = _nearest((distinct[i], distinct[j], similarity) for i, j, similarity in pairs)
     if nearly:
         yield split.finding(
@@ -54,15 +55,15 @@ def _find_repeats(split: Split) -> Iterator[Finding]:
 
 
 def _find_conflicts(split: Split) -> Iterator[Finding]:
-    groups = [rows for rows in split.rows_of.values() if len({split.outputs[n - 1].strip() for n in rows}) > 1]
+    groups = [rows for rows in split.rows_of.values() if len({row.output.strip() for row in rows}) > 1]
     if groups:
         yield split.finding(
             "conflict",
-            [n for rows in groups for n in rows],
+            [row for rows in groups for row in rows],
             say(
                 "The same input has different outputs in {name} rows {rows}: decide which is right.",
                 name=say(split.name),
-                rows=listed(" / ".join(map(str, rows)) for rows in groups),
+                rows=listed(" / ".join(str(row.number) for row in rows) for rows in groups),
             ),
         )
 
@@ -76,7 +77,7 @@ def _find_label_trouble(split: Split) -> Iterator[Finding]:
         if len(same) > 1:
             yield split.finding(
                 "label",
-                [n for n, label in enumerate(split.outputs, start=1) if label in same],
+                [row for row in split.rows if row.output in same],
                 say(
                     "Outputs of the {name} rows that differ only in blanks or case: {labels}.",
                     name=say(split.name),
@@ -108,7 +109,7 @@ def find_too_long(split: Split, tokens: Callable[[str], int], most: int, *, esti
         most: the most tokens that an input may have.
         estimated: whether the count is an estimate.
     """
-    long = {n: size for n, text in enumerate(split.inputs, start=1) if (size := tokens(text)) > most}
+    long = {row: size for row in split.rows if (size := tokens(row.input)) > most}
     if long:
         text = say(
             "{count} of {all} {name} rows are longer than {most} tokens, and would be left out: {rows}.",
@@ -116,7 +117,7 @@ def find_too_long(split: Split, tokens: Callable[[str], int], most: int, *, esti
             all=len(split.inputs),
             name=say(split.name),
             most=most,
-            rows=listed(f"{n} ({size})" for n, size in long.items()),
+            rows=listed(f"{row.number} ({size})" for row, size in long.items()),
         )
         if estimated:
             text = paragraph(text, say("These lengths are estimates."))
@@ -135,7 +136,7 @@ def find_between(train: Split, test: Split) -> Iterator[Finding]:
 
 
 def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
-    same = {n: train.rows_of[text][0] for n, text in enumerate(test.texts, start=1) if text in train.rows_of}
+    same = {row: train.rows_of[row.text][0] for row in test.rows if row.text in train.rows_of}
     if same:
         yield Finding(
             "leak",
@@ -144,24 +145,25 @@ def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
                 "{rows}.",
                 count=len(same),
                 all=len(test.texts),
-                rows=listed(f"{n} (= {first})" for n, first in same.items()),
+                rows=_equated(same),
             ),
-            train=tuple(sorted(n for text, rows in train.rows_of.items() if text in test.rows_of for n in rows)),
-            test=tuple(same),
+            train=numbers(row for row in train.rows if row.text in test.rows_of),
+            test=numbers(same),
         )
-    opposed = {n: first for n, first in same.items() if test.outputs[n - 1].strip() != train.outputs[first - 1].strip()}
+    opposed = {row: first for row, first in same.items() if row.output.strip() != first.output.strip()}
     if opposed:
         yield Finding(
             "conflict",
             say(
                 "The same input has different outputs in test and training rows {rows}: decide which is right.",
-                rows=listed(f"{n} / {first}" for n, first in opposed.items()),
+                rows=listed(f"{row.number} / {first.number}" for row, first in opposed.items()),
             ),
-            train=tuple(sorted(set(opposed.values()))),
-            test=tuple(opposed),
+            train=numbers(opposed.values()),
+            test=numbers(opposed),
         )
     pairs = similar_pairs(test.texts, train.texts)
-    nearly = _nearest((i + 1, j + 1, similarity) for i, j, similarity in pairs if i + 1 not in same)
+    likened = ((test.rows[i], train.rows[j], similarity) for i, j, similarity in pairs)
+    nearly = _nearest(pair for pair in likened if pair[0] not in same)
     if nearly:
         yield Finding(
             "near-leak",
@@ -171,8 +173,8 @@ def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
                 all=len(test.texts),
                 rows=_likened(nearly),
             ),
-            train=tuple(sorted({other for other, _ in nearly.values()})),
-            test=tuple(nearly),
+            train=numbers(other for other, _ in nearly.values()),
+            test=numbers(nearly),
         )
 
 
@@ -190,18 +192,22 @@ def _find_strange_prompts(train: Split, test: Split) -> Iterator[Finding]:
         yield Finding(
             "label",
             say("Test outputs that no training row has: {labels}.", labels=listed(map(quoted, unknown))),
-            test=tuple(n for n, label in enumerate(test.outputs, start=1) if label in unknown),
+            test=numbers(row for row in test.rows if row.output in unknown),
         )
 
 
-def _nearest(pairs: Iterable[tuple[int, int, float]]) -> dict[int, tuple[int, float]]:
+def _nearest(pairs: Iterable[tuple[Row, Row, float]]) -> dict[Row, tuple[Row, float]]:
     # of equally near rows the first, so that a report does not depend on the order in which pairs were found
-    nearest: dict[int, tuple[int, float]] = {}
+    nearest: dict[Row, tuple[Row, float]] = {}
     for row, other, similarity in pairs:
         near = (other, similarity)
-        nearest[row] = min(nearest.get(row, near), near, key=lambda near: (-near[1], near[0]))
-    return dict(sorted(nearest.items()))
+        nearest[row] = min(nearest.get(row, near), near, key=lambda near: (-near[1], near[0].number))
+    return dict(sorted(nearest.items(), key=lambda item: item[0].number))
 
 
-def _likened(nearly: dict[int, tuple[int, float]]) -> str:
-    return listed(f"{n} (≈ {other}, {like:.0%})" for n, (other, like) in nearly.items())
+def _equated(same: dict[Row, Row]) -> str:
+    return listed(f"{row.number} (= {first.number})" for row, first in same.items())
+
+
+def _likened(nearly: dict[Row, tuple[Row, float]]) -> str:
+    return listed(f"{row.number} (≈ {other.number}, {like:.0%})" for row, (other, like) in nearly.items())

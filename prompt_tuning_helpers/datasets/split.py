@@ -17,22 +17,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Args:
+        number: its place among the rows of its split, the first row being 1.
+        input: what it asks.
+        output: what it is to be answered with.
+        text: what it is compared by: the words of the input, without the prompt around them.
+    """
+
+    number: int
+    input: str
+    output: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Split:
     """Training or test rows, ready for the finders.
 
     Args:
         name: ``"training"`` or ``"test"``.
         source: what to call the rows in an error.
-        inputs: of every row.
-        outputs: of every row.
         prompt: what is around the text in the inputs.
+        rows: all of them, in order.
     """
 
     name: str
     source: str
-    inputs: list[str]
-    outputs: list[str]
     prompt: Prompt
+    rows: tuple[Row, ...]
 
     @classmethod
     def read(cls, name: str, data: "str | os.PathLike[str] | pd.DataFrame", around: Prompt | None = None) -> "Split":
@@ -51,32 +66,54 @@ class Split:
         else:
             source, frame = say("the {name} data", name=say(name)), data
             require_usable_frame(frame, source)
-        inputs, outputs = list(frame["input"]), list(frame["output"])
-        prompt = prompt_around(inputs)
-        if around is not None and len(set(inputs)) < PROMPT_INPUTS:
+        prompt = prompt_around(frame["input"])
+        if around is not None and frame["input"].nunique() < PROMPT_INPUTS:
             prompt = around
-        return cls(name, source, inputs, outputs, prompt)
+        rows = (
+            Row(number, text, output, normalised(prompt.inside(text)))
+            for number, (text, output) in enumerate(zip(frame["input"], frame["output"], strict=True), start=1)
+        )
+        return cls(name, source, prompt, tuple(rows))
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The input of every row."""
+        return [row.input for row in self.rows]
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """The output of every row."""
+        return [row.output for row in self.rows]
 
     @cached_property
     def texts(self) -> list[str]:
-        """What the rows are compared by: the words of each input, without the prompt around them."""
-        return [normalised(self.prompt.inside(text)) for text in self.inputs]
+        """What the rows are compared by."""
+        return [row.text for row in self.rows]
 
     @cached_property
-    def rows_of(self) -> dict[str, list[int]]:
-        """The numbers of the rows in which each text stands."""
-        found: dict[str, list[int]] = {}
-        for number, text in enumerate(self.texts, start=1):
-            found.setdefault(text, []).append(number)
+    def rows_of(self) -> dict[str, list[Row]]:
+        """The rows in which each text stands."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.text, []).append(row)
         return found
 
-    def finding(self, kind: str, rows: Iterable[int], text: str) -> Finding:
+    def finding(self, kind: str, rows: Iterable[Row], text: str) -> Finding:
         """Make a finding about rows of this split.
 
         Args:
             kind: as in :class:`Finding`.
-            rows: their numbers.
+            rows: those concerned.
             text: as in :class:`Finding`.
         """
-        numbers = tuple(sorted(rows))
-        return Finding(kind, text, train=numbers) if self.name == "training" else Finding(kind, text, test=numbers)
+        of_rows = numbers(rows)
+        return Finding(kind, text, train=of_rows) if self.name == "training" else Finding(kind, text, test=of_rows)
+
+
+def numbers(rows: Iterable[Row]) -> tuple[int, ...]:
+    """Give the numbers of rows, each once and in order.
+
+    Args:
+        rows: of one split.
+    """
+    return tuple(sorted({row.number for row in rows}))
