@@ -252,38 +252,45 @@ def _refusal(connection: Connection, problem: "WMLClientError") -> str:
     from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError
 
     url, project_id, status = connection.url, connection.project_id, status_code(problem)
-    secrets = connection.credentials.api_key, connection.credentials.token
-    # Concealed before it is cut, which would otherwise leave a part of the key.
-    said = f"The service says: {_conceal(str(problem.reason or problem), *secrets)[:300]}"
-    if is_rate_limit(problem):
-        return f"{url} takes only so many requests in a while (status 429). Wait a minute and try again. {said}"
-    if status is not None and status >= 500:
-        return f"{url} has trouble of its own (status {status}). Wait some minutes and try again. {said}"
     wrong_key = isinstance(problem, InvalidCredentialsError)
     wrong_project = isinstance(problem, CannotSetProjectOrSpace)
-    if connection.place == "local runtime" and (wrong_key or wrong_project):
-        return (
+    # The first that applies counts.
+    reasons: tuple[tuple[bool, str], ...] = (
+        (
+            is_rate_limit(problem),
+            f"{url} takes only so many requests in a while (status 429). Wait a minute and try again.",
+        ),
+        (
+            status is not None and status >= 500,
+            f"{url} has trouble of its own (status {status}). Wait some minutes and try again.",
+        ),
+        (
+            connection.place == "local runtime" and (wrong_key or wrong_project),
             f"The runtime on this computer does not know this key, or not the project {project_id!r}. Unset "
-            "WATSONX_APIKEY, and connect() finds the runtime by itself; or set all variables anew with: "
-            f"{SET_UP}. {said}"
-        )
-    if connection.place == "hosted notebook" and status == 401:
-        return (
+            f"WATSONX_APIKEY, and connect() finds the runtime by itself; or set all variables anew with: {SET_UP}.",
+        ),
+        (
+            connection.place == "hosted notebook" and status == 401,
             f"{url} does not accept this notebook's token, which has probably expired. Stop the notebook's runtime, "
-            f"start it again, and run the notebook from the top. {said}"
-        )
-    if wrong_key:
-        return (
+            "start it again, and run the notebook from the top.",
+        ),
+        (
+            wrong_key,
             f"{url} does not accept the API key. Check WATSONX_APIKEY: create a key at "
-            f"https://cloud.ibm.com/iam/apikeys if in doubt, and copy all of it. {said}"
-        )
-    if wrong_project:
-        return (
+            "https://cloud.ibm.com/iam/apikeys if in doubt, and copy all of it.",
+        ),
+        (
+            wrong_project,
             f"The project {project_id!r} cannot be opened at {url}. Check WATSONX_PROJECT_ID (your project's tab "
-            "Manage > General), that WATSONX_URL is the region of the project, and that you are a member of it. "
-            f"{said}"
-        )
-    return f"{url} does not let us in: {problem}"
+            "Manage > General), that WATSONX_URL is the region of the project, and that you are a member of it.",
+        ),
+    )
+    reason = next((text for applies, text in reasons if applies), None)
+    if reason is None:
+        return f"{url} does not let us in: {problem}"
+    secrets = connection.credentials.api_key, connection.credentials.token
+    # Concealed before it is cut, which would otherwise leave a part of the key.
+    return f"{reason} The service says: {_conceal(str(problem.reason or problem), *secrets)[:300]}"
 
 
 def _regions() -> list[str]:
