@@ -48,7 +48,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
         names: ids under which it serves that model, too.
 
     Raises:
-        ConnectionSetupError: if it cannot start.
+        ConnectionSetupError: if it cannot start, or if its base model is unavailable.
     """
     require_packages()
     from ._files import write_file
@@ -61,8 +61,6 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", "serve", "--port", "0"]
     command += ["--state", str(folder), "--model", model, "--while-used"]
     command += [f"--alias={name}={model}" for name in names]
-    # Jupyter asks for coloured output, which would make the log hard to read.
-    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     try:
         claim(state)
         use(folder)
@@ -74,16 +72,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
             f"The local runtime cannot keep its state in {folder}: {problem}. Make that folder writable and room on "
             "its disk, or name another folder in LOCAL_WATSONX_STATE."
         ) from problem
-    with log.open("ab") as output:
-        # A session of its own: an interrupt of the kernel must not reach the runtime.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**environment, "NO_COLOR": "1"},
-            start_new_session=True,
-        )
+    process = _run_in_background(command, log)
     _stop_at_exit(process, folder)
     endpoint = wait_for(process, folder, log)
     if in_notebook():
@@ -92,6 +81,22 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
         # The progress of the download has served its purpose.
         clear_output(wait=True)  # type: ignore[no-untyped-call]
     return endpoint
+
+
+def _run_in_background(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start a program that writes to a log and goes its own way."""
+    # Jupyter asks for coloured output, which would make the log hard to read.
+    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
+    with log.open("ab") as output:
+        # A session of its own: an interrupt of the kernel must not reach the runtime.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**environment, "NO_COLOR": "1"},
+            start_new_session=True,
+        )
 
 
 def use(folder: Path) -> None:

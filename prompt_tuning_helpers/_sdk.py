@@ -80,13 +80,12 @@ def advice(error: BaseException) -> str | None:
     """
     if is_rate_limit(error):
         return (
-            "What to do: the service takes only so many requests in a while (status 429). Wait a minute, then run "
-            "this again."
+            "What to do: the service has received too many requests (status 429). Wait a minute, then run this again."
         )
     if status_code(error) == 401:
         return (
             "What to do: the service does not accept this session any more. Run the notebook again from connect() on; "
-            "in a hosted notebook, whose token has expired, stop and start its runtime first. A tuning run goes on "
+            "in a hosted notebook, whose token has expired, stop and start its runtime first. A tuning run continues "
             "meanwhile: watch(resume(experiment, id)) picks it up."
         )
     if is_passing(error):
@@ -141,7 +140,7 @@ def in_notebook() -> bool:
 
 
 class ProgressLine:
-    """One line that is rewritten while something goes on and that leaves nothing behind.
+    """One line that is rewritten while something runs and that leaves nothing behind.
 
     In a notebook it is a display that is updated and ends empty, so that no stale progress is stored; in a terminal
     the line is rewritten in place; elsewhere, in a log for instance, nothing is shown.

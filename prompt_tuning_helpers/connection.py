@@ -73,8 +73,8 @@ def connect(*, model: str | None = None, state: str | Path | None = None) -> Con
     comes from the same place as the key, so that nobody else's ``.env`` can send it elsewhere.
 
     Args:
-        model: base model for the local runtime; ``LOCAL_WATSONX_MODEL`` or SmolLM2 when left out.
-        state: folder of the local runtime; ``LOCAL_WATSONX_STATE`` or the user's data folder when left out.
+        model: base model for the local runtime; ``LOCAL_WATSONX_MODEL`` or SmolLM2 by default.
+        state: folder of the local runtime; ``LOCAL_WATSONX_STATE`` or the user's data folder by default.
 
     Returns:
         The connection. Its key and project have been tried, so what follows can rely on them.
@@ -111,6 +111,7 @@ def _concealed(*secrets: str | None) -> Iterator[None]:
 
 
 def _conceal(text: str, *secrets: str | None) -> str:
+    """Replace secrets by asterisks."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     return text
@@ -161,7 +162,7 @@ def _require_one_source(secret: str, source: str, url: Setting) -> None:
         raise ConnectionSetupError(
             f"{secret} comes from {source}, but {URL} from {url.source}. A secret goes only to an address that comes "
             "from the same place: otherwise somebody else's file could send it elsewhere. Set both there, or leave "
-            f"{URL} out for Dallas."
+            f"{URL} unset for Dallas."
         )
 
 
@@ -197,7 +198,7 @@ def _local(model: str | None, state: str | Path | None) -> Connection:
     if not _can_find_runtimes():
         require_packages()
     folder = _state_folder(state)
-    with contextlib.suppress(OSError):  # one that is not there or cannot be written is told of by what comes next
+    with contextlib.suppress(OSError):  # one that is missing or cannot be written is reported by what comes next
         use(folder)
     endpoint = _own_runtime(folder)
     if endpoint is None:
@@ -226,7 +227,7 @@ def _keep_proxies_out() -> None:
 
 
 def _try_out(connection: Connection) -> None:
-    """Sign in and open the project once, so that a wrong key, project or region is told here and clearly.
+    """Sign in and open the project once, so that a wrong key, project or region is reported here, and clearly.
 
     Raises:
         ConnectionSetupError: if the service does not let us in.
@@ -258,7 +259,7 @@ def _refusal(connection: Connection, problem: "WMLClientError") -> str:
     reasons: tuple[tuple[bool, str], ...] = (
         (
             is_rate_limit(problem),
-            f"{url} takes only so many requests in a while (status 429). Wait a minute and try again.",
+            f"{url} has received too many requests (status 429). Wait a minute and try again.",
         ),
         (
             status is not None and status >= 500,
@@ -319,12 +320,13 @@ def _require_region(url: str) -> None:
 
 
 def _roots() -> str | bool:
-    """Tell what to verify certificates against. Never ``None``: with that the SDK gives up verifying silently."""
+    """Give what to verify certificates against; never ``None``, with which the SDK silently stops verifying."""
     bundle = os.environ.get("SSL_CERT_FILE")
     return bundle if bundle and Path(bundle).is_file() else True
 
 
 def _is_loopback(url: str) -> bool:
+    """Tell whether an address leads to this computer."""
     try:
         return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     except ValueError:
@@ -340,7 +342,7 @@ def _state_folder(state: str | Path | None) -> Path:
 
 
 def _can_find_runtimes() -> bool:
-    """Tell whether the package is there without which a running runtime cannot be told from one that is gone."""
+    """Tell whether the package is installed that a running runtime is recognised with."""
     return importlib.util.find_spec("psutil") is not None
 
 

@@ -41,7 +41,7 @@ def deployed(
         client: of the SDK, with its project set.
         model_id: what ``get_model_id()`` of the tuner gives.
         name: what the deployment is called in lists.
-        serving_name: a unique one is made when left out.
+        serving_name: a unique one by default.
 
     Yields:
         The deployment's id, for ``ModelInference(deployment_id=...)``.
@@ -118,7 +118,7 @@ def clean_up(
         client: of the SDK, with its project set.
         deployment_ids: deployments; they go first, since a deployed model cannot be removed.
         model_ids: tuned models.
-        training_ids: tuning runs; one that still goes on is stopped.
+        training_ids: tuning runs; one that is still running is stopped.
         asset_ids: uploaded data.
 
     Returns:

@@ -30,9 +30,9 @@ DOUBTFUL = (".", "-", "\u2212")  # right before a label
 def parse_label(answer: object, labels: Sequence[str] = LABELS) -> str | None:
     """Read a label out of a model's answer.
 
-    The first line that names a label counts, since a model that was not told to stop may go on with examples of its
-    own. A label must stand by itself: ``10``, ``1.5`` and ``1,5`` name no ``1``, but ``1.0``, ``"1"`` and ``Label: 1``
-    do. ``1,0`` names two labels, and so does any other row of labels.
+    The first line that names a label counts, since a model that was not told to stop may continue with examples of
+    its own. A label must stand by itself: ``10``, ``1.5`` and ``1,5`` name no ``1``, but ``1.0``, ``"1"`` and
+    ``Label: 1`` do. ``1,0`` names two labels, and so does any other row of labels.
 
     Args:
         answer: the generated text; anything that is not text is unusable.
@@ -446,6 +446,7 @@ def with_interval(value: float, interval: tuple[float, float]) -> str:
 
 
 def _p(value: float) -> str:
+    """Write a p-value."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 

@@ -1,4 +1,10 @@
-"""The language of what the helpers print and plot: English text in, the reader's language out."""
+"""The language of what the helpers print and plot: English text in, the reader's language out.
+
+Translated is what a reader meets when all goes as it should, and what is wrong with the reader's own data: the lines
+that the helpers print, their tables and plots, their warnings, and the errors about a data file. All other errors stay
+English, those about the connection, the tuning or an argument: they stand beside what the SDK and the service say,
+which is English too, and can be searched for. The local runtime and its engine speak English alone.
+"""
 
 import json
 import os

@@ -30,7 +30,7 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
         The figure; as the last value of a cell it is shown.
 
     Raises:
-        ValueError: if the run has no metrics with an epoch and a loss; those that lack one are left out.
+        ValueError: if the run has no metrics with an epoch and a loss; those that lack one are ignored.
     """
     metrics = metrics_of(details)
     points = [(each.epoch, each.loss) for each in metrics if each.epoch is not None and each.loss is not None]
@@ -142,6 +142,7 @@ def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
 
 
 def _shown(label: str) -> str:
+    """Give a label in one line, cut off if it is long."""
     line = " ".join(label.split())
     return line if len(line) <= LABEL_LENGTH else f"{line[: LABEL_LENGTH - 1].rstrip()}…"
 

@@ -29,7 +29,7 @@ class TuningError(RuntimeError):
 
 
 class ConnectionLostError(RuntimeError):
-    """The service could not be reached for too long. The run itself goes on and can be picked up again."""
+    """The service could not be reached for too long. The run itself continues and can be picked up again."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,13 @@ def watch(
     patience: float = 300.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Show how a tuning run goes on, until it ends: epoch, loss and time left.
+    """Show the progress of a tuning run until it ends: epoch, loss and time left.
 
     Args:
         run: the tuner whose ``run(..., background_mode=True)`` was called, or a client and the run's id.
-        every: seconds between two looks.
+        every: seconds between two requests.
         patience: seconds without any answer from the service after which watching ends.
-        pause: what waits; for tests.
+        pause: waits for so many seconds; for tests.
 
     Returns:
         The details of the completed run, as the SDK gives them.
@@ -179,6 +179,7 @@ def _polls(
 
 
 def _lost(training_id: str, patience: float, problem: Exception) -> ConnectionLostError:
+    """Say that a run can no longer be watched, and how to pick it up again."""
     what = "refused all requests as too many (status 429)" if is_rate_limit(problem) else "not answered"
     return ConnectionLostError(
         f"The service has {what} for {patience:.0f} seconds. The run is not lost: when the service answers again, pick "
@@ -188,6 +189,7 @@ def _lost(training_id: str, patience: float, problem: Exception) -> ConnectionLo
 
 
 def _has_ended(details: dict[str, Any]) -> bool:
+    """Tell whether a run is over, with or without a tuned model."""
     return details["entity"]["status"]["state"] in ("completed", "failed", "error", "canceled")
 
 
@@ -270,6 +272,7 @@ def progress_of(details: dict[str, Any]) -> tuple[int, float, float | None]:
 
 
 def _latest(values: Iterable[Number | None]) -> Number | None:
+    """Give the last value that is known."""
     known = [value for value in values if value is not None]
     return known[-1] if known else None
 

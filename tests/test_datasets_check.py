@@ -157,7 +157,7 @@ def test_the_report_prints_as_a_table_and_a_list() -> None:
         "          rows  rows per output  longest input, in tokens\n"
         "training  3     0: 1, 1: 2       15\n"
         "\n"
-        "To look at before you go on:\n"
+        "To look at before you continue:\n"
         "- 1 of 3 training rows repeat an earlier row: 3 (= 1)."
     )
     assert repr(report) == str(report)

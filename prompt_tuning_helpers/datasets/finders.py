@@ -23,6 +23,7 @@ def find_within(split: Split) -> Iterator[Finding]:
 
 
 def _find_repeats(split: Split) -> Iterator[Finding]:
+    """Find rows that are the same as an earlier one, or nearly so."""
     firsts = ((row, split.rows_of[row.text][0]) for row in split.rows)
     again = {row: first for row, first in firsts if first is not row}
     if again:
@@ -55,6 +56,7 @@ def _find_repeats(split: Split) -> Iterator[Finding]:
 
 
 def _find_conflicts(split: Split) -> Iterator[Finding]:
+    """Find rows with the same input and different outputs."""
     groups = [rows for rows in split.rows_of.values() if len({row.output.strip() for row in rows}) > 1]
     if groups:
         yield split.finding(
@@ -69,6 +71,7 @@ def _find_conflicts(split: Split) -> Iterator[Finding]:
 
 
 def _find_label_trouble(split: Split) -> Iterator[Finding]:
+    """Find outputs in several spellings, and outputs that are far more frequent than others."""
     counts = Counter(split.outputs)
     spellings: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):
@@ -136,6 +139,7 @@ def find_between(train: Split, test: Split) -> Iterator[Finding]:
 
 
 def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
+    """Find test rows that the training has seen, or nearly so."""
     same = {row: train.rows_of[row.text][0] for row in test.rows if row.text in train.rows_of}
     if same:
         yield Finding(
@@ -179,6 +183,7 @@ def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
 
 
 def _find_strange_prompts(train: Split, test: Split) -> Iterator[Finding]:
+    """Find instructions and outputs that the training rows do not have."""
     if test.prompt != train.prompt or not all(map(train.prompt.is_around, test.inputs)):
         yield Finding(
             "prompt",

@@ -89,7 +89,7 @@ class Report:
     def _summary(self) -> str:
         if self.ok:
             return say("Nothing to complain about.")
-        return say("To look at before you go on:")
+        return say("To look at before you continue:")
 
     def __str__(self) -> str:
         """Set the report as plain text."""

@@ -89,7 +89,7 @@ def similar_pairs(
 
     Args:
         left: texts.
-        right: texts to compare them with. When left out, those before each text in ``left``.
+        right: texts to compare them with; by default, those before each text in ``left``.
         limit: from 0 to 1, the least similarity to report: shared shingles by all shingles (Jaccard).
 
     Yields:
