@@ -228,8 +228,8 @@ def _score(parsed: _Parsed, labels: tuple[str, ...]) -> Scores:
     )
 
 
-def _bootstrap_f1(true: Any, answered: Any, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
-    """Give the 95 % percentile interval of F1 over resampled rows.
+def _bootstrap_f1(true: Any, answered: Any) -> tuple[float, float]:
+    """Give the 95 % percentile interval of F1 over resampled rows, the same each time for the same answers.
 
     ``scipy.stats.bootstrap`` draws the same rows, but refuses a single row and reads the percentiles off a level that
     is rounded otherwise, so that its intervals differ from these in the last digits.
@@ -237,12 +237,10 @@ def _bootstrap_f1(true: Any, answered: Any, resamples: int = RESAMPLES, seed: in
     Args:
         true: ``[N]``, whether each row is positive.
         answered: ``[N]``, whether each row was answered with the positive label.
-        resamples: how many samples of N rows are drawn.
-        seed: of the draws, so that the same answers give the same interval.
     """
     import numpy as np
 
-    rows = np.random.default_rng(seed).integers(0, len(true), size=(resamples, len(true)))
+    rows = np.random.default_rng(0).integers(0, len(true), size=(RESAMPLES, len(true)))
     return percentile_interval(f1_of(true[rows], answered[rows]))
 
 
