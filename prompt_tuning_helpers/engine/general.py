@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .causal_model import CausalModel, PackedRows, Past
-from .errors import EngineError
+from .errors import UnavailableModel
 
 
 class GeneralPast(Past):
@@ -42,7 +42,7 @@ class GeneralForward(CausalModel):
             empty one, if it is not given.
 
     Raises:
-        EngineError: for a model that has no such past.
+        UnavailableModel: for a model that has no such past.
     """
 
     can_reuse = False
@@ -50,18 +50,16 @@ class GeneralForward(CausalModel):
     def __init__(self, model: Any, first_cache: Callable[[], Any] | None = None) -> None:
         parameters = inspect.signature(model.forward).parameters
         if not {"inputs_embeds", "past_key_values"} <= set(parameters):
-            raise EngineError(
+            raise UnavailableModel(
                 f"Models of type {model.config.model_type!r} take no past_key_values, which prompt tuning needs here. "
                 "Use a decoder-only transformer, for instance of the Llama, Granite, GPT-2 or Qwen family.",
-                code="model_not_supported",
             )
         self.network = model
         self._first_cache = first_cache or self._empty_cache
         if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._first_cache().layers):
-            raise EngineError(
+            raise UnavailableModel(
                 f"Models of type {model.config.model_type!r} keep a past that cannot be shared by the rows of a batch. "
                 "Use a model that has attention in all its layers.",
-                code="model_not_supported",
             )
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
 

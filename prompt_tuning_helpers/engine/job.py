@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from . import loading, rows, soft_prompt, sources
-from .errors import EngineError, reason_of
+from .errors import EngineError, JobError, UnusableSettings, reason_of
 from .memory import keep_freed_memory
 from .metrics import Metrics
 from .settings import TuningSettings, check_settings
@@ -55,7 +55,8 @@ class Job:
         """Read ``job.json``.
 
         Raises:
-            EngineError: when it is missing, damaged, or of a newer version.
+            JobError: when it is missing, damaged, or of a newer version.
+            UnusableSettings: for settings that no run could work with.
         """
         path = folder / "job.json"
         try:
@@ -80,20 +81,17 @@ class Job:
         _write_json(folder / "job.json", content)
 
 
-def _unreadable(path: Path, reason: str) -> EngineError:
-    return EngineError(
-        f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.", "job_damaged"
-    )
+def _unreadable(path: Path, reason: str) -> JobError:
+    return JobError(f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.")
 
 
 def _check_fields(path: Path, values: Any, kind: str, required: set[str], known: set[str] | None = None) -> None:
     if not isinstance(values, dict):
         raise _unreadable(path, f"it has no {kind}s")
     if unknown := sorted(values.keys() - (known or required)):
-        raise EngineError(
+        raise JobError(
             f"{path} was written by a newer version: unknown {kind} {unknown[0]!r}. Update prompt-tuning-helpers, or "
-            "start a new job in another folder.",
-            "job_of_newer_version",
+            "start a new job in another folder."
         )
     if missing := sorted(required - values.keys()):
         raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")
@@ -196,7 +194,7 @@ def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: Tunin
     """Refuse what the model cannot read: too many tokens, or some that it has no embedding for."""
     longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
     if longest + settings.num_virtual_tokens > loaded.max_length:
-        raise EngineError(
+        raise UnusableSettings(
             f"The longest row has {longest} tokens and the soft prompt {settings.num_virtual_tokens}, but the "
             f"model attends to at most {loaded.max_length}. Lower max_input_tokens or num_virtual_tokens."
         )
@@ -207,7 +205,9 @@ def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: Tunin
     if settings.init_method == "text":
         tokens = rows.encode_inputs([str(settings.init_text)], loaded.tokenizer)[0]
         if not tokens:
-            raise EngineError("init_text has no token that this model knows. Give another, or init_method 'random'.")
+            raise UnusableSettings(
+                "init_text has no token that this model knows. Give another, or init_method 'random'."
+            )
         loaded.check_tokens(tokens)
 
 
@@ -253,7 +253,7 @@ def _join_group() -> int:
 def _describe(error: Exception) -> tuple[str, str]:
     """A code and a message for what ended a job."""
     if isinstance(error, EngineError):
-        return error.code, error.message
+        return error.kind, error.message
     if isinstance(error, FloatingPointError):
         advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
         return "training_diverged", f"Tuning diverged: {error}. {advice}"

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..engine import EngineError, UnusableModel
+from ..engine import EngineError
 from .context import Runtime
 from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
-from .http.errors import ApiError, error_response
+from .http.errors import ApiError, error_response, from_engine
 from .http.heads import CheckHead
 from .routes import OPERATIONS
 from .routes.operations import Call, Operation, Plain
@@ -97,12 +97,9 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         if operation.heavy:
             return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), call))
         return cast(Response, await run_in_threadpool(operation.handler, call))
-    except ApiError as error:
-        return error_response(error.status, error.code, error.message, error.headers)
-    except UnusableModel as error:
-        return error_response(409, error.code, error.message)
-    except EngineError as error:
-        return error_response(400, error.code, error.message)
+    except (ApiError, EngineError) as error:
+        known = from_engine(error) if isinstance(error, EngineError) else error
+        return error_response(known.status, known.code, known.message, known.headers)
     except ClientDisconnect:
         # Nobody reads this answer; what had arrived or was waited for was dropped.
         return error_response(400, "client_closed_request", "The client hung up before it was answered.")

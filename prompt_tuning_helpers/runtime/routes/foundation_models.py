@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ...engine import ModelCard
+from ..catalogue import ServedModel
 from ..http.errors import ApiError
 from ..http.fields import show
 from .filters import matches
@@ -25,12 +25,12 @@ FUNCTIONS = ("prompt_tune_trainable", "prompt_tune_inferable", "text_generation"
 AVAILABLE_SINCE = "2026-01-01"
 
 
-def alias_notice(card: ModelCard) -> str:
+def alias_notice(card: ServedModel) -> str:
     """What a client that asks for an alias must be told."""
     return f"On this local runtime, {card.name} answers under the name {card.model_id}; it is not that model."
 
 
-def warnings_for(card: ModelCard, messages: tuple[str, ...] = ()) -> dict[str, Any]:
+def warnings_for(card: ServedModel, messages: tuple[str, ...] = ()) -> dict[str, Any]:
     """The ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
     warnings = [{"id": "unsupported_input", "message": message} for message in messages]
     if card.is_alias:
@@ -38,7 +38,7 @@ def warnings_for(card: ModelCard, messages: tuple[str, ...] = ()) -> dict[str, A
     return {"system": {"warnings": warnings}} if warnings else {}
 
 
-def model_spec(card: ModelCard) -> dict[str, Any]:
+def model_spec(card: ServedModel) -> dict[str, Any]:
     """A base model as clients see it."""
     description = f"{alias_notice(card)} {card.description}" if card.is_alias else card.description
     return {
@@ -63,7 +63,7 @@ def model_spec(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def find_card(call: Call, model_id: str) -> ModelCard:
+def find_card(call: Call, model_id: str) -> ServedModel:
     """The base model of this id."""
     card = call.runtime.cards.get(model_id)
     if card is None:
@@ -109,7 +109,7 @@ def _short_number(parameters: int | None) -> str:
     return str(parameters)
 
 
-def _training_parameters(card: ModelCard) -> dict[str, Any]:
+def _training_parameters(card: ServedModel) -> dict[str, Any]:
     defaults = card.defaults
     names = ("num_virtual_tokens", "learning_rate", "num_epochs", "batch_size", "accumulate_steps")
     parameters: dict[str, Any] = {name: {"default": getattr(defaults, name)} for name in names}

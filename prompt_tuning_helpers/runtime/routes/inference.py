@@ -10,8 +10,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest, ModelCard
-from ..http.errors import bad_request
+from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest
+from ..catalogue import ServedModel
+from ..http.errors import bad_request, from_engine
 from ..http.fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, show
 from ..http.waiting import while_connected
 from ..store.database import now
@@ -37,12 +38,12 @@ class Question:
     """
 
     request: GenerationRequest
-    card: ModelCard
+    card: ServedModel
     input_text: str | None = None
     ignored: tuple[str, ...] = ()
 
 
-def read_generation_parameters(parameters: Mapping[str, Any], card: ModelCard) -> GenerationParameters:
+def read_generation_parameters(parameters: Mapping[str, Any], card: ServedModel) -> GenerationParameters:
     """The parameters of ``text/generation``, with the hosted service's defaults."""
     where, longest = "parameters.", card.max_sequence_length
     method = read_text(parameters, "decoding_method", where) or "greedy"
@@ -123,7 +124,7 @@ async def stream(
             generation = await asyncio.wrap_future(future)
             yield _event(number + 1, event(generation.text.removeprefix(sent), generation))
         except EngineError as error:
-            yield _error(error.message)
+            yield _error(from_engine(error).message)
         except Exception:
             logger.exception("A stream failed")
             yield _error("The local runtime met an error of its own; its log says more.")

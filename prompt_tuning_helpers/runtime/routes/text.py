@@ -5,7 +5,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ...engine import Generation, GenerationRequest, ModelCard
+from ...engine import Generation, GenerationRequest
+from ..catalogue import ServedModel
 from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import read_object, read_text, required, show
 from ..store.deployments import Deployment
@@ -103,7 +104,7 @@ def _deployed_question(call: Call) -> Question:
     return _question(body, card, call.runtime.models.soft_prompt(model.id))
 
 
-def _question(body: dict[str, Any], card: ModelCard, soft_prompt: Path | None) -> Question:
+def _question(body: dict[str, Any], card: ServedModel, soft_prompt: Path | None) -> Question:
     prompt = read_text(body, "input", longest=LONGEST_INPUT)
     if prompt is None:  # an empty prompt is a prompt
         raise bad_request("input is missing: give it the prompt.")
