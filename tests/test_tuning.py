@@ -11,13 +11,11 @@ from prompt_tuning_helpers._sdk import is_passing
 from prompt_tuning_helpers.tuning import (
     ConnectionLostError,
     NoTunableModelError,
-    PromptTuningSettings,
     TuningError,
     _Meter,
     choose_base_model,
     progress_of,
     resume,
-    settings_for,
     watch,
 )
 
@@ -88,21 +86,6 @@ def test_the_model_asked_for_is_taken_if_it_is_offered() -> None:
 def test_a_service_without_prompt_tuning_is_explained() -> None:
     with pytest.raises(NoTunableModelError, match="10 September 2026"):
         choose_base_model(client_offering())
-
-
-def test_settings_belong_to_a_base_model() -> None:
-    small, large = settings_for(SMALL, 350), settings_for(LARGE, 350)
-    assert isinstance(small, PromptTuningSettings)
-    assert small.learning_rate > large.learning_rate
-    assert large == settings_for("unknown/model", 350)
-
-
-def test_few_rows_are_passed_over_more_often() -> None:
-    usual = settings_for(SMALL, 10_000).num_epochs
-    assert settings_for(SMALL, 50).num_epochs > usual
-    assert settings_for(SMALL, 1).num_epochs == 50
-    with pytest.raises(ValueError, match="no training rows"):
-        settings_for(SMALL, 0)
 
 
 # --- watching
