@@ -23,7 +23,7 @@ from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .http.errors import ApiError, error_response, from_engine
 from .http.heads import CheckHead
 from .routes import OPERATIONS
-from .routes.operations import Call, Operation, Plain
+from .routes.operations import Operation, Plain, RequestContext
 from .tokens import InvalidToken
 
 logger = logging.getLogger(__name__)
@@ -91,12 +91,12 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         dialect = "cloud" if operation.public else _authenticate(runtime, request)
         largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
         body = b"" if operation.streams_body else await read_body(request, largest)
-        call = Call(runtime, request, body, dialect)
+        context = RequestContext(runtime, request, body, dialect)
         if inspect.iscoroutinefunction(operation.handler):
-            return cast(Response, await operation.handler(call))
+            return cast(Response, await operation.handler(context))
         if operation.heavy:
-            return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), call))
-        return cast(Response, await run_in_threadpool(operation.handler, call))
+            return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), context))
+        return cast(Response, await run_in_threadpool(operation.handler, context))
     except (ApiError, EngineError) as error:
         known = from_engine(error) if isinstance(error, EngineError) else error
         return error_response(known.status, known.code, known.message, known.headers)

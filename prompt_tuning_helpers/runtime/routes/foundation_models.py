@@ -6,9 +6,9 @@ from starlette.responses import JSONResponse, Response
 
 from ..catalogue import ServedModel
 from ..http.errors import ApiError
-from ..http.fields import show
+from ..http.fields import shorten
 from .filters import matches
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 
 # The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
 TASKS = {
@@ -63,31 +63,31 @@ def model_spec(card: ServedModel) -> dict[str, Any]:
     }
 
 
-def find_card(call: Call, model_id: str) -> ServedModel:
+def find_card(context: RequestContext, model_id: str) -> ServedModel:
     """The base model of this id."""
-    card = call.runtime.cards.get(model_id)
+    card = context.runtime.cards.get(model_id)
     if card is None:
-        served = ", ".join(sorted(call.runtime.cards))
+        served = ", ".join(sorted(context.runtime.cards))
         raise ApiError(
             404,
             "model_not_supported",
-            f"Model {show(model_id)} is not served here. Served: {served}. "
+            f"Model {shorten(model_id)} is not served here. Served: {served}. "
             "Start the runtime with --model or --alias to serve another.",
         )
     return card
 
 
-def list_specs(call: Call) -> Response:
+def list_specs(context: RequestContext) -> Response:
     """The base models that pass the query's filters."""
-    specs = [model_spec(card) for card in call.runtime.cards.values()]
-    filters = call.query("filters")
-    wanted = call.query("model_id")
+    specs = [model_spec(card) for card in context.runtime.cards.values()]
+    filters = context.query("filters")
+    wanted = context.query("model_id")
     found = [spec for spec in specs if matches(spec, filters) and wanted in (None, spec["model_id"])]
-    limit, start = call.page()
-    return call.listing(found[start : start + limit], len(found))
+    limit, start = context.page()
+    return context.listing(found[start : start + limit], len(found))
 
 
-def list_tasks(_: Call) -> Response:
+def list_tasks(_: RequestContext) -> Response:
     """The tasks that a prompt may be tuned for."""
     tasks = [{"task_id": task, "label": label, "rank": rank} for rank, (task, label) in enumerate(TASKS.items(), 1)]
     return JSONResponse(
