@@ -110,7 +110,8 @@ def open_runtime(
     state.prepare()
     secrets = load_secrets(state)
     database = Database(state)
-    trainings, models = Trainings(database), Models(database, state.models)
+    models = Models(database, state.models)
+    trainings = Trainings(database, models)
     runtime = Runtime(
         state=state,
         secrets=secrets,

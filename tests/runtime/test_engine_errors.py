@@ -1,7 +1,6 @@
 """What the engine's errors become in answers: a status, a code of watsonx.ai's, and a message for people."""
 
-import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.engine import EngineClosed, EngineError, errors
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.http.errors import STATUS_AND_CODE, from_engine
-from prompt_tuning_helpers.runtime.jobs.folder import read_failure
 
 from .conftest import BASE
 
@@ -64,6 +62,10 @@ def test_an_engine_that_closes_is_a_runtime_that_stops() -> None:
         ("training_diverged", "training_diverged"),
     ],
 )
-def test_a_job_says_in_the_engines_words_why_it_failed(tmp_path: Path, written: str, shown: str) -> None:
-    (tmp_path / "failure.json").write_text(json.dumps({"code": written, "message": "Row 7 has no output."}))
-    assert read_failure(tmp_path) == {"code": shown, "message": "Row 7 has no output."}
+def test_a_job_says_in_the_engines_words_why_it_failed(
+    client: TestClient, project: dict[str, str], runtime: Runtime, train: Callable[..., str], written: str, shown: str
+) -> None:
+    training = train(init_text="slow")
+    assert runtime.trainings.fail(training, written, "Row 7 has no output.")
+    document = client.get(f"/ml/v4/trainings/{training}", params=project).json()
+    assert document["entity"]["status"]["failure"]["errors"] == [{"code": shown, "message": "Row 7 has no output."}]

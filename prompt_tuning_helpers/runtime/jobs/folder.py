@@ -10,7 +10,6 @@ import psutil
 
 from ..._files import AtomicFile, make_private_folder, sync_folder, write_file
 from ...engine.metrics import read_metrics as read_records
-from ..http.errors import code_of
 from ..process.processes import KnownProcess
 
 TRAINING_DATA = "training_data.json"
@@ -54,7 +53,7 @@ def read_failure(folder: Path) -> dict[str, str] | None:
     """Why the job could not be done, if it said so."""
     try:
         failure = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
-        return {"code": code_of(str(failure["code"])), "message": str(failure["message"])}
+        return {"code": str(failure["code"]), "message": str(failure["message"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

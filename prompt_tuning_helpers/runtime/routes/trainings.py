@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ..http.errors import bad_request, not_found
+from ..http.errors import bad_request, code_of, not_found
 from ..http.fields import shorten
 from ..jobs.folder import make_job_folder, read_metrics
 from ..store.removal import remove_training
@@ -72,7 +72,10 @@ def _status(context: RequestContext, training: Training, records: list[dict[str,
     if training.completed_at is not None:
         status["completed_at"] = training.completed_at
     if training.failure is not None:
-        status["failure"] = {"trace": training.id, "errors": [training.failure]}
+        status["failure"] = {
+            "trace": training.id,
+            "errors": [{**training.failure, "code": code_of(training.failure["code"])}],
+        }
         status["message"] = {"level": "error", "text": training.failure["message"]}
     # Left out while there are none: the SDK's plot cannot take an empty list.
     if records:
