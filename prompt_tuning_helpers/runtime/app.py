@@ -33,7 +33,7 @@ NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def create_app(runtime: Runtime) -> ASGIApp:
-    """The application that serves a runtime."""
+    """Make the application that serves a runtime."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -117,7 +117,7 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
 
 
 def _authenticate(runtime: Runtime, request: Request) -> str:
-    """The dialect that the client's token was issued for."""
+    """Give the dialect that the client's token was issued for; refuse a client without a token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise ApiError(

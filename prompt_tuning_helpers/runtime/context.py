@@ -62,7 +62,7 @@ class Runtime:
         url: where it listens; known once the port is.
         cards: the base models, by id.
         heavy: runs what takes long: a long text's tokens may take half a gigabyte for some seconds.
-        questions: reads questions for models; apart, so that these do not wait for what takes long.
+        questions: reads inference requests; apart, so that these do not wait for what takes long.
     """
 
     state: State

@@ -31,7 +31,7 @@ FINISH_REASONS = {"max_tokens": "length", "token_limit": "length", "time_limit":
 
 
 async def chat(context: RequestContext) -> Response:
-    """A base model's turn in a conversation."""
+    """Give a base model's turn in a conversation."""
     request = await context.prepare(_read)
     generation = await answer(context, request)
     message = {"role": "assistant", "content": generation.text}
@@ -40,7 +40,7 @@ async def chat(context: RequestContext) -> Response:
 
 
 async def chat_stream(context: RequestContext) -> Response:
-    """A base model's turn as it is made."""
+    """Give a base model's turn as it is made."""
     request = await context.prepare(_read)
     head = _head(request)
 
@@ -54,7 +54,7 @@ async def chat_stream(context: RequestContext) -> Response:
 
 
 def refuse_deployed(context: RequestContext) -> Response:
-    """A prompt-tuned deployment does not chat."""
+    """Refuse to chat with a prompt-tuned deployment."""
     find_deployment(context)
     # The SDK turns a 404 here into its own "chat is not supported for this deployment".
     raise ApiError(

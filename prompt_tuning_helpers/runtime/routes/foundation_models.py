@@ -26,12 +26,12 @@ AVAILABLE_SINCE = "2026-01-01"
 
 
 def alias_notice(card: ServedModel) -> str:
-    """What a client that asks for an alias must be told."""
+    """Say what a client that asks for an alias must be told."""
     return f"On this local runtime, {card.name} answers under the name {card.model_id}; it is not that model."
 
 
 def warnings_for(card: ServedModel, messages: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
+    """Give the ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
     warnings = [{"id": "unsupported_input", "message": message} for message in messages]
     if card.is_alias:
         warnings.insert(0, {"id": "another_model_answers", "message": alias_notice(card)})
@@ -39,7 +39,7 @@ def warnings_for(card: ServedModel, messages: tuple[str, ...] = ()) -> dict[str,
 
 
 def model_spec(card: ServedModel) -> dict[str, Any]:
-    """A base model as clients see it."""
+    """Show a base model as clients see it."""
     description = f"{alias_notice(card)} {card.description}" if card.is_alias else card.description
     return {
         "model_id": card.model_id,
@@ -64,7 +64,7 @@ def model_spec(card: ServedModel) -> dict[str, Any]:
 
 
 def find_card(context: RequestContext, model_id: str) -> ServedModel:
-    """The base model of this id."""
+    """Find the base model of this id."""
     card = context.runtime.cards.get(model_id)
     if card is None:
         served = ", ".join(sorted(context.runtime.cards))
@@ -78,7 +78,7 @@ def find_card(context: RequestContext, model_id: str) -> ServedModel:
 
 
 def list_specs(context: RequestContext) -> Response:
-    """The base models that pass the query's filters."""
+    """List the base models that pass the query's filters."""
     specs = [model_spec(card) for card in context.runtime.cards.values()]
     filters = context.query("filters")
     wanted = context.query("model_id")
@@ -88,7 +88,7 @@ def list_specs(context: RequestContext) -> Response:
 
 
 def list_tasks(_: RequestContext) -> Response:
-    """The tasks that a prompt may be tuned for."""
+    """List the tasks that a prompt may be tuned for."""
     tasks = [{"task_id": task, "label": label, "rank": rank} for rank, (task, label) in enumerate(TASKS.items(), 1)]
     return JSONResponse(
         {

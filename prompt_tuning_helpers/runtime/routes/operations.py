@@ -1,4 +1,4 @@
-"""What a route is: an operation of the REST API, and the call that its handler gets."""
+"""What a route is: an operation of the REST API, and the context that its handler gets."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class RequestContext:
     dialect: str
 
     def path(self, name: str) -> str:
-        """A part of the path."""
+        """Give a part of the path."""
         return str(self.request.path_params[name])
 
     def query(self, name: str) -> str | None:
-        """A query parameter; ``None`` when it is left out or empty."""
+        """Give a query parameter; ``None`` when it is left out or empty."""
         return self.request.query_params.get(name) or None
 
     def fields(self) -> Fields:
@@ -47,7 +47,7 @@ class RequestContext:
         return parse_fields(self.body)
 
     async def prepare(self, read: Callable[["RequestContext"], Result]) -> Result:
-        """Read a question for a model in a thread; when very many are waiting to be read, this one is refused."""
+        """Read an inference request in a thread; when very many are waiting to be read, this one is refused."""
         return await self.runtime.questions.run(self.request, partial(read, self))
 
     def project_id(self, body: Fields | None = None) -> str:
@@ -68,7 +68,7 @@ class RequestContext:
         return named
 
     def page(self, default: int = 100) -> tuple[int, int]:
-        """The limit and the start of a page, from the query."""
+        """Read the limit and the start of a page from the query."""
         return self._whole("limit", default, 1, LONGEST_PAGE), self._whole("start", 0, 0, 2**31)
 
     def _whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -83,7 +83,7 @@ class RequestContext:
         return int(text)
 
     def listing(self, documents: list[dict[str, Any]], total: int, default: int = 100) -> Response:
-        """A page of documents, with the link to the next page if there is one."""
+        """Answer with a page of documents, and with the link to the next page if there is one."""
         limit, start = self.page(default)
         path = self.request.url.path
         answer: dict[str, Any] = {
@@ -134,5 +134,5 @@ class Operation:
 
 
 def no_content() -> Response:
-    """A 204."""
+    """Answer with a 204."""
     return Response(status_code=204)

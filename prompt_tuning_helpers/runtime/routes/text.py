@@ -18,7 +18,7 @@ LONGEST_INPUT = 1_000_000
 
 
 def find_deployment(context: RequestContext) -> Deployment:
-    """The deployment that the path names, by id or serving name."""
+    """Find the deployment that the path names, by id or serving name."""
     deployment = context.runtime.deployments.find(context.path("id_or_name"))
     if deployment is None:
         raise not_found(
@@ -30,22 +30,22 @@ def find_deployment(context: RequestContext) -> Deployment:
 
 
 async def generate(context: RequestContext) -> Response:
-    """A base model's answer."""
+    """Give a base model's answer."""
     return await _generate(context, await context.prepare(_read_for_base_model))
 
 
 async def generate_stream(context: RequestContext) -> Response:
-    """A base model's answer as it is made."""
+    """Give a base model's answer as it is made."""
     return await _stream(context, await context.prepare(_read_for_base_model))
 
 
 async def generate_deployed(context: RequestContext) -> Response:
-    """A deployment's answer."""
+    """Give a deployment's answer."""
     return await _generate(context, await context.prepare(_read_for_deployment))
 
 
 async def generate_deployed_stream(context: RequestContext) -> Response:
-    """A deployment's answer as it is made."""
+    """Give a deployment's answer as it is made."""
     return await _stream(context, await context.prepare(_read_for_deployment))
 
 

@@ -11,7 +11,7 @@ from .text import LONGEST_INPUT
 
 
 def tokenize(context: RequestContext) -> Response:
-    """The tokens of a text."""
+    """Split a text into its tokens, or count them."""
     body = context.fields()
     card = find_card(context, body.required_text("model_id"))
     context.project_id(body)
