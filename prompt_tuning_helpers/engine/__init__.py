@@ -5,18 +5,34 @@ transformers are imported when a model is first used.
 """
 
 from .engine import Engine, GenerationRequest, ModelCard, tune_command
-from .errors import EngineError, TrainingDataError, UnusableModel
+from .errors import (
+    EngineClosed,
+    EngineError,
+    JobError,
+    NoChatTemplate,
+    TrainingDataError,
+    UnavailableModel,
+    UnusableModel,
+    UnusablePrompt,
+    UnusableSettings,
+)
 from .settings import Generation, GenerationParameters, TuningSettings
 
 __all__ = [
     "Engine",
+    "EngineClosed",
     "EngineError",
     "Generation",
     "GenerationParameters",
     "GenerationRequest",
+    "JobError",
     "ModelCard",
+    "NoChatTemplate",
     "TrainingDataError",
     "TuningSettings",
+    "UnavailableModel",
     "UnusableModel",
+    "UnusablePrompt",
+    "UnusableSettings",
     "tune_command",
 ]

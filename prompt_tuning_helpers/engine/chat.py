@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .errors import EngineError
+from .errors import EngineError, NoChatTemplate
 
 TEMPLATE_SECONDS = 10.0
 _TEMPLATE_FILE = "<template>"  # what Jinja calls the code of a template that comes from no file
@@ -22,21 +22,18 @@ def render(model_id: str, tokenizer: Any, messages: list[dict[str, Any]]) -> str
         messages: objects with ``role`` and ``content``.
 
     Raises:
-        EngineError: if the model has no chat template, or one that refuses these messages or does not end.
+        NoChatTemplate: if the model has no chat template, or one that does not end.
+        EngineError: if it refuses these messages.
     """
     if not tokenizer.chat_template:
-        raise EngineError(
-            f"{model_id} has no chat template. Use text generation with a plain prompt.",
-            "model_no_support_for_function",
-        )
+        raise NoChatTemplate(f"{model_id} has no chat template. Use text generation with a plain prompt.")
     try:
         with _at_most(TEMPLATE_SECONDS):
             prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except TimeoutError as error:
-        raise EngineError(
+        raise NoChatTemplate(
             f"The chat template of {model_id} was not done with these messages after {TEMPLATE_SECONDS:.0f} seconds. "
             "Use text generation with a plain prompt, or mend chat_template in the model's folder.",
-            "model_no_support_for_function",
         ) from error
     except Exception as error:  # templates raise what they like
         raise EngineError(f"The chat template of {model_id} refuses these messages: {error}") from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import loading, rows, sources
 from .chat import render
 from .defaults import default_settings
-from .errors import EngineError
+from .errors import EngineError, UnavailableModel
 from .settings import Generation, GenerationParameters, TuningSettings, check_settings
 
 if TYPE_CHECKING:
@@ -25,29 +25,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a caller may know of a base model without loading it.
+    """What is known of a base model before it is loaded.
 
     Args:
-        model_id: the name that clients use.
+        model_id: the name that callers use.
         source: what is loaded: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
-        name: the real name of the model that answers, for people.
-        provider: who made it.
-        description: one sentence.
+        model_type: its family, as transformers calls it, for instance ``"llama"``.
         parameters: number of weights; ``None`` where it is not known before loading.
         max_sequence_length: tokens the model can attend to.
         defaults: the settings of a tuning run that leaves them out.
-        is_alias: whether ``model_id`` is another model's name, which answers must say.
     """
 
     model_id: str
     source: str
-    name: str
-    provider: str
-    description: str
+    model_type: str
     parameters: int | None
     max_sequence_length: int
     defaults: TuningSettings
-    is_alias: bool
 
 
 @dataclass(frozen=True)
@@ -71,23 +65,21 @@ class Engine:
     """Serves base models and soft prompts; one engine per process.
 
     Args:
-        models: source of each model by the id that clients use, aliases included.
-        aliases: the ids among them that are other models' names.
+        models: source of each model by the id that callers use; two ids may have the same source.
     """
 
-    def __init__(self, models: Mapping[str, str], aliases: frozenset[str] = frozenset()) -> None:
+    def __init__(self, models: Mapping[str, str]) -> None:
         self._sources = dict(models)
-        self._aliases = aliases
         self._generators: dict[str, Generator] = {}
         self._lock = threading.Lock()
 
     def list_base_models(self) -> list[ModelCard]:
-        """The models that can be tuned and asked.
+        """List the models that can be tuned and asked.
 
         Raises:
-            EngineError: when a model cannot be had, or its folder is damaged.
+            EngineError: when a model is unavailable, or its folder is damaged.
         """
-        return [self._card(model_id, source) for model_id, source in self._sources.items()]
+        return [_card(model_id, source) for model_id, source in self._sources.items()]
 
     def warm_up(self) -> None:
         """Load every model, so that the first request need not wait for it.
@@ -105,7 +97,8 @@ class Engine:
 
         Raises:
             TrainingDataError: with the first unusable row named.
-            EngineError: for settings or a model that cannot be used.
+            UnusableSettings: for settings that no run could work with.
+            EngineError: for a model that cannot be used.
         """
         check_settings(settings)
         tokenizer = loading.load_tokenizer(self._source(model_id))
@@ -123,7 +116,8 @@ class Engine:
             is too long for instance, fails the future with an ``EngineError``.
 
         Raises:
-            EngineError: for an unknown model or a parameter out of range.
+            UnavailableModel: for an unknown model.
+            UnusablePrompt: for a parameter out of range.
         """
         from .generate import Generator
         from .sampling import check_parameters
@@ -136,33 +130,34 @@ class Engine:
         return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_text)
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
-        """The tokens of a text, as strings of the model's vocabulary.
+        """Split a text into its tokens, as strings of the model's vocabulary.
 
         Raises:
-            EngineError: for an unknown model.
+            EngineError: for an unknown model, or one that cannot be used.
         """
         tokenizer = loading.load_tokenizer(self._source(model_id))
         tokens: list[str] = tokenizer.convert_ids_to_tokens(rows.encode_inputs([text], tokenizer)[0])
         return tokens
 
     def count_tokens(self, model_id: str, text: str) -> int:
-        """How many tokens a text has; cheaper than to ask for them.
+        """Count a text's tokens; this is cheaper than to ask for them.
 
         Raises:
-            EngineError: for an unknown model.
+            EngineError: for an unknown model, or one that cannot be used.
         """
         return len(rows.encode_inputs([text], loading.load_tokenizer(self._source(model_id)))[0])
 
     def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
-        """A conversation as a prompt, through the model's chat template.
+        """Turn a conversation into a prompt, through the model's chat template.
 
         Raises:
-            EngineError: for a model without a chat template, messages that it refuses, or one that does not end.
+            NoChatTemplate: for a model without a chat template, or with one that does not end.
+            EngineError: for messages that the template refuses, or a model that cannot be used.
         """
         return render(model_id, loading.load_tokenizer(self._source(model_id)), messages)
 
     def close(self) -> None:
-        """Stop the engine's threads; waiting requests fail."""
+        """Stop the engine's threads; waiting requests fail with ``EngineClosed``."""
         for generator in self._generators.values():
             generator.close()
 
@@ -171,53 +166,35 @@ class Engine:
             return self._sources[model_id]
         except KeyError:
             served = ", ".join(self._sources)
-            raise EngineError(
-                f"The model {model_id!r} is not served here. Served: {served}.", "model_not_supported"
-            ) from None
+            raise UnavailableModel(f"The model {model_id!r} is not served here. Served: {served}.") from None
 
-    def _card(self, model_id: str, source: str) -> ModelCard:
-        facts = _facts(source)
-        return ModelCard(
-            model_id=model_id,
-            source=source,
-            defaults=default_settings(source),
-            is_alias=model_id in self._aliases,
-            **facts,
-        )
+
+def _card(model_id: str, source: str) -> ModelCard:
+    return ModelCard(model_id=model_id, source=source, defaults=default_settings(source), **_facts(source))
 
 
 @cache
 def _facts(source: str) -> dict[str, Any]:
-    """The parts of a model card that depend on the model alone."""
+    """Give the parts of a model card that depend on the model alone."""
+    # Our own models need not be fetched for this.
     if source == sources.DEFAULT_SOURCE:
-        return {
-            "name": "SmolLM2-135M-Instruct",
-            "provider": "Hugging Face",
-            "description": "A small instruction-tuned language model that runs on a CPU.",
-            "parameters": 134_515_008,
-            "max_sequence_length": 8192,
-        }
+        return {"model_type": "llama", "parameters": 134_515_008, "max_sequence_length": 8192}
     if source == sources.TINY_SOURCE:
-        return {
-            "name": "tiny random Llama",
-            "provider": "local",
-            "description": "A few thousand random weights for tests. It has learnt nothing.",
-            "parameters": None,
-            "max_sequence_length": 2048,
-        }
+        return {"model_type": "llama", "parameters": None, "max_sequence_length": 2048}
     loading.check(source)
     config = loading.load_config(source)
-    name = sources.default_model_id(source)
     return {
-        "name": name,
-        "provider": name.split("/")[0],
-        "description": f"A causal language model of type {config.model_type}, served on this machine.",
+        "model_type": config.model_type,
         "parameters": None,
         "max_sequence_length": loading.max_length_of(config),
     }
 
 
 def tune_command(job_folder: Path) -> list[str]:
-    """The command line of a tuning job's process, which does not outlive this one; ``job.py`` says what it leaves."""
+    """Give the command line of a tuning job's process, which does not outlive this one; ``job.py`` says what it leaves.
+
+    Args:
+        job_folder: holds ``job.json``.
+    """
     command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job_folder)]
     return [*command, "--parent", str(os.getpid())]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .causal_model import CausalModel, KVCache, PackedRows
-from .errors import EngineError
+from .errors import UnavailableModel
 
 
 class TransformersKVCache(KVCache):
@@ -48,7 +48,7 @@ class TransformersModel(CausalModel):
             default, this is an empty cache.
 
     Raises:
-        EngineError: if the model has no such cache.
+        UnavailableModel: if the model has no such cache.
     """
 
     can_reuse = False
@@ -56,18 +56,16 @@ class TransformersModel(CausalModel):
     def __init__(self, model: Any, first_cache: Callable[[], Any] | None = None) -> None:
         parameters = inspect.signature(model.forward).parameters
         if not {"inputs_embeds", "past_key_values"} <= set(parameters):
-            raise EngineError(
+            raise UnavailableModel(
                 f"Models of type {model.config.model_type!r} take no past_key_values, which prompt tuning needs here. "
                 "Use a decoder-only transformer, for instance of the Llama, Granite, GPT-2 or Qwen family.",
-                code="model_not_supported",
             )
         self.network = model
         self._first_cache = first_cache or self._empty_cache
         if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._first_cache().layers):
-            raise EngineError(
+            raise UnavailableModel(
                 f"Models of type {model.config.model_type!r} keep a cache that the rows of a batch cannot share. "
                 "Use a model that has attention in all its layers.",
-                code="model_not_supported",
             )
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
 

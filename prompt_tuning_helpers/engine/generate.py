@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .causal_model import KVCache
-from .errors import EngineError, UnusableModel
+from .errors import EngineClosed, UnavailableModel, UnusableModel, UnusablePrompt
 from .loading import LoadedModel
 from .rows import common_prefix, encode_inputs, wrap
 from .sampling import Sampler
@@ -22,7 +22,6 @@ from .soft_prompt import load, unusable
 
 MAX_BATCH = 8  # the number of requests that the SDK sends at once
 MAX_SOFT_PROMPTS = 32  # whose keys and values are kept
-STOPPING = "The runtime is stopping; ask again when it is back."
 PREFIX_CACHE_TOKENS = 8192  # capacity for earlier prompts, which later ones may begin like
 
 
@@ -88,7 +87,7 @@ class Generator:
         """
         future: Future[Generation] = Future()
         if self._closed:
-            _fail(future, EngineError(STOPPING))
+            _fail(future, EngineClosed())
         else:
             self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
         return future
@@ -112,11 +111,11 @@ class Generator:
                     _fail(answer.request.future, error)
                 active.clear()
         for answer in active:
-            _fail(answer.request.future, EngineError(STOPPING))
+            _fail(answer.request.future, EngineClosed())
         while not self._requests.empty():
             request = self._requests.get()
             if request:
-                _fail(request.future, EngineError(STOPPING))
+                _fail(request.future, EngineClosed())
 
     def _admit(self, active: list[_Answer]) -> None:
         """Move waiting requests into the batch; wait for one only if there is nothing else to do."""
@@ -167,10 +166,9 @@ class Generator:
         limit = loaded.max_length
         if len(tokens) + virtual_tokens >= limit:
             soft = f" and the soft prompt {virtual_tokens}" if virtual_tokens else ""
-            raise EngineError(
+            raise UnusablePrompt(
                 f"The input has {len(tokens)} tokens{soft}, but the model attends to at most {limit}, the answer "
-                "included. Shorten the input, or set truncate_input_tokens to keep its end.",
-                "invalid_input_argument",
+                "included. Shorten the input, or set truncate_input_tokens to keep its end."
             )
         cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens)
         limit_seconds = request.parameters.time_limit
@@ -190,10 +188,9 @@ class Generator:
             soft_prompt = load(folder)
             embedding = loaded.model.embedding
             if soft_prompt.embeddings.shape[1] != embedding.shape[1]:
-                raise EngineError(
+                raise UnavailableModel(
                     f"The soft prompt was tuned for a model of hidden size {soft_prompt.embeddings.shape[1]}, but this "
                     f"one has {embedding.shape[1]}. Serve the base model that it was tuned on.",
-                    "model_not_supported",
                 )
             length = soft_prompt.embeddings.shape[0]
             if length >= loaded.max_length:

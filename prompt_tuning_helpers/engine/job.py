@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from . import loading, rows, soft_prompt, sources
-from .errors import EngineError, reason_of
+from .errors import EngineError, UnusableSettings, reason_of
 from .job_folder import (
     CANNOT_WRITE,
     CHECKPOINT,
@@ -144,7 +144,7 @@ def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: Tunin
     """Refuse what the model cannot read: too many tokens, or some that it has no embedding for."""
     longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
     if longest + settings.num_virtual_tokens > loaded.max_length:
-        raise EngineError(
+        raise UnusableSettings(
             f"The longest row has {longest} tokens and the soft prompt {settings.num_virtual_tokens}, but the "
             f"model attends to at most {loaded.max_length}. Lower max_input_tokens or num_virtual_tokens."
         )
@@ -155,7 +155,9 @@ def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: Tunin
     if settings.init_method == "text":
         tokens = rows.encode_inputs([str(settings.init_text)], loaded.tokenizer)[0]
         if not tokens:
-            raise EngineError("init_text has no token that this model knows. Give another, or init_method 'random'.")
+            raise UnusableSettings(
+                "init_text has no token that this model knows. Give another, or init_method 'random'."
+            )
         loaded.check_tokens(tokens)
 
 
@@ -201,7 +203,7 @@ def _join_group() -> int:
 def _describe(error: Exception) -> tuple[str, str]:
     """Give a code and a message for what ended a job."""
     if isinstance(error, EngineError):
-        return error.code, error.message
+        return error.kind, error.message
     if isinstance(error, FloatingPointError):
         advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
         return "training_diverged", f"Tuning diverged: {error}. {advice}"

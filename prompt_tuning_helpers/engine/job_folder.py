@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import write_file
-from .errors import EngineError, reason_of
+from .errors import JobError, reason_of
 from .settings import TuningSettings, check_settings
 
 JOB = "job.json"
@@ -55,7 +55,7 @@ class Job:
         """Read ``job.json``.
 
         Raises:
-            EngineError: when it is missing, damaged, or of a newer version.
+            JobError: when it is missing, damaged, or of a newer version.
         """
         path = folder / JOB
         try:
@@ -150,20 +150,17 @@ def last_log_line(folder: Path) -> str:
     return lines[-1].strip()[:LONGEST_LOG_LINE] if lines else ""
 
 
-def _unreadable(path: Path, reason: str) -> EngineError:
-    return EngineError(
-        f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.", "job_damaged"
-    )
+def _unreadable(path: Path, reason: str) -> JobError:
+    return JobError(f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.")
 
 
 def _check_fields(path: Path, values: Any, kind: str, required: set[str], known: set[str] | None = None) -> None:
     if not isinstance(values, dict):
         raise _unreadable(path, f"it has no {kind}s")
     if unknown := sorted(values.keys() - (known or required)):
-        raise EngineError(
+        raise JobError(
             f"{path} was written by a newer version: unknown {kind} {unknown[0]!r}. Update prompt-tuning-helpers, or "
-            "start a new job in another folder.",
-            "job_of_newer_version",
+            "start a new job in another folder."
         )
     if missing := sorted(required - values.keys()):
         raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")

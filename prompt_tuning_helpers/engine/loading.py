@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import EngineError, UnusableModel, reason_of
+from .errors import EngineError, UnavailableModel, UnusableModel, reason_of
 from .sources import KNOWN_IDS, cached_folder, fetch, make_once, model_folder, quiet_libraries
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _refused(source: str, what: str, error: Exception) -> EngineError:
     """Make the error that says why a model could not be loaded, and what to do for a source of its kind."""
     message = f"{what} {source!r} could not be loaded: {reason_of(error).rstrip('.')}. "
     if isinstance(error, MemoryError) or "memory" in str(error):
-        return EngineError(f"{message}Free memory, or choose a smaller model.", "model_not_supported")
+        return UnavailableModel(f"{message}Free memory, or choose a smaller model.")
     if source in KNOWN_IDS:
         remedy = (
             f"Fetch it again: delete {cached_folder(source)}, then run python -m prompt_tuning_helpers.engine fetch"
@@ -244,7 +244,7 @@ def _refused(source: str, what: str, error: Exception) -> EngineError:
             "model there again, then start again."
         )
     message += f"It must be {kind}, on a hub that can be reached; or name a folder that holds one."
-    return EngineError(message, "model_not_supported") if isinstance(error, OSError) else UnusableModel(message)
+    return UnavailableModel(message) if isinstance(error, OSError) else UnusableModel(message)
 
 
 def _mending(source: str, read: Callable[[], T]) -> T:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .errors import EngineError
+from .errors import UnusablePrompt
 from .settings import GenerationParameters
 
 
@@ -13,7 +13,7 @@ def check_parameters(parameters: GenerationParameters) -> None:
     """Refuse parameters that are out of watsonx.ai's range.
 
     Raises:
-        EngineError: naming the first such parameter, its value and the range.
+        UnusablePrompt: naming the first such parameter, its value and the range.
     """
     p = parameters
     checks = [
@@ -36,7 +36,7 @@ def check_parameters(parameters: GenerationParameters) -> None:
     ]
     for name, value, good, expected in checks:
         if not good:
-            raise EngineError(f"The parameter {name} is {value!r}; it must be {expected}.", "invalid_input_argument")
+            raise UnusablePrompt(f"The parameter {name} is {value!r}; it must be {expected}.")
 
 
 class Sampler:

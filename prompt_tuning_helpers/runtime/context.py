@@ -1,10 +1,13 @@
 """All that a running runtime consists of, for the route handlers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-from ..engine import Engine, ModelCard
+from ..engine import Generation, GenerationRequest, ModelCard, TuningSettings
+from .catalogue import ServedModel, describe
 from .http.waiting import HeavyCalls
 from .jobs.queue import Jobs
 from .store.assets import Assets
@@ -20,6 +23,37 @@ DEFAULT_PROJECT = "Prompt tuning"
 MOST_WAITING = 256  # many times what the SDK sends at once
 
 
+class Engine(Protocol):
+    """What the runtime asks of an engine, which lists base models, tunes and generates; ``engine.Engine`` is one.
+
+    What cannot be done is an ``EngineError``, raised or in the future.
+    """
+
+    def list_base_models(self) -> list[ModelCard]:
+        """List the models that can be tuned and asked."""
+
+    def warm_up(self) -> None:
+        """Load every model, so that the first request need not wait for it."""
+
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
+        """Read a training file as a run with these settings would."""
+
+    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
+        """Answer a prompt; ``on_text`` is called with each new piece of text, in a thread of the engine's."""
+
+    def tokenize(self, model_id: str, text: str) -> list[str]:
+        """Split a text into its tokens."""
+
+    def count_tokens(self, model_id: str, text: str) -> int:
+        """Count a text's tokens."""
+
+    def chat_prompt(self, model_id: str, messages: list[dict[str, Any]]) -> str:
+        """Turn a conversation into a prompt."""
+
+    def close(self) -> None:
+        """Let the requests that wait fail."""
+
+
 @dataclass
 class Runtime:
     """A runtime's parts.
@@ -28,7 +62,7 @@ class Runtime:
         url: where it listens; known once the port is.
         cards: the base models, by id.
         heavy: runs what takes long: a long text's tokens may take half a gigabyte for some seconds.
-        questions: reads questions for models; apart, so that these do not wait for what takes long.
+        questions: reads inference requests; apart, so that these do not wait for what takes long.
     """
 
     state: State
@@ -42,7 +76,7 @@ class Runtime:
     deployments: Deployments
     jobs: Jobs
     engine: Engine
-    cards: dict[str, ModelCard]
+    cards: dict[str, ServedModel]
     url: str = ""
     heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=1, most_waiting=MOST_WAITING))
     questions: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=4, most_waiting=MOST_WAITING))
@@ -59,6 +93,7 @@ def open_runtime(
     engine: Engine,
     command: Callable[[Path], list[str]],
     is_lost: Callable[[], bool] = lambda: False,
+    aliases: Collection[str] = (),
 ) -> Runtime:
     """Open a state folder that this process has locked.
 
@@ -67,6 +102,7 @@ def open_runtime(
         engine: tunes and answers.
         command: the command line of a tuning job's process.
         is_lost: tells whether the folder was taken away meanwhile; nothing is changed there then.
+        aliases: the ids among the engine's that are other models' names.
 
     Raises:
         StateError: when a file in it is damaged.
@@ -74,7 +110,8 @@ def open_runtime(
     state.prepare()
     secrets = load_secrets(state)
     database = Database(state)
-    trainings, models = Trainings(database), Models(database, state.models)
+    models = Models(database, state.models)
+    trainings = Trainings(database, models)
     runtime = Runtime(
         state=state,
         secrets=secrets,
@@ -87,7 +124,7 @@ def open_runtime(
         deployments=Deployments(database),
         jobs=Jobs(trainings, models, state.jobs, command, is_lost),
         engine=engine,
-        cards={card.model_id: card for card in engine.list_base_models()},
+        cards={card.model_id: describe(card, aliases) for card in engine.list_base_models()},
     )
     runtime.projects.create(DEFAULT_PROJECT, "The project of the local runtime.", secrets.project_id)
     return runtime

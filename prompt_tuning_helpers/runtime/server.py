@@ -6,7 +6,7 @@ import signal
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import uvicorn
 
-from ..engine import Engine, tune_command
+from ..engine import tune_command
 from .app import create_app
 from .certificates import make_certificates
-from .context import Runtime, open_runtime
+from .context import Engine, Runtime, open_runtime
 from .endpoint import Endpoint
 from .http.protocol import BoundedProtocol
 from .jobs.folder import end_recorded_processes
@@ -72,6 +72,7 @@ def serve(
     command: Callable[[Path], list[str]] = tune_command,
     on_started: Callable[[Endpoint], None] = lambda _: None,
     while_used: bool = False,
+    aliases: Collection[str] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the state folder is taken away.
 
@@ -82,6 +83,7 @@ def serve(
         command: the command line of a tuning job's process.
         on_started: told the endpoint once the server accepts connections.
         while_used: end when the last process that uses this runtime has ended.
+        aliases: the ids among the engine's that are other models' names.
 
     Raises:
         StateInUse: when another runtime uses the folder.
@@ -99,7 +101,7 @@ def serve(
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             try:
-                _serve_on(listener, locked, engine, command, on_started)
+                _serve_on(listener, locked, engine, command, aliases, on_started)
             except sqlite3.DatabaseError as error:
                 raise OSError(f"{state.database}: {error}") from error
         if locked.is_lost():
@@ -127,10 +129,11 @@ def _serve_on(
     locked: LockedState,
     engine: Engine,
     command: Callable[[Path], list[str]],
+    aliases: Collection[str],
     on_started: Callable[[Endpoint], None],
 ) -> None:
     state = locked.state
-    runtime = open_runtime(state, engine, command, locked.is_lost)
+    runtime = open_runtime(state, engine, command, locked.is_lost, aliases)
     runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
     try:
         # In this order: the folder of a job that was deleted says which process still works on it.

@@ -20,7 +20,7 @@ class Selection:
 
 
 def select_models(sources: Sequence[str] = (), aliases: Sequence[str] = ()) -> Selection:
-    """The models that a command line asks for.
+    """Give the models that a command line asks for.
 
     Args:
         sources: what to load; the default model when there is none.

@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from prompt_tuning_helpers.engine import (
     Engine,
+    EngineClosed,
     EngineError,
     Generation,
     GenerationParameters,
@@ -26,7 +27,7 @@ PROMPTS = ["", "a", "Once upon a time", "Once upon a dog", "ünïcödé 🐕", "
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    engine = Engine({MODEL: "tiny", "ibm/other": "tiny"}, aliases=frozenset({"ibm/other"}))
+    engine = Engine({MODEL: "tiny", "ibm/other": "tiny"})
     yield engine
     engine.close()
 
@@ -172,7 +173,7 @@ def test_a_closed_engine_says_so() -> None:
     engine = Engine({MODEL: "tiny"})
     assert ask(engine, "a dog").text
     engine.close()
-    with pytest.raises(EngineError, match="stopping"):
+    with pytest.raises(EngineClosed, match="closed"):
         ask(engine, "a dog")
 
 
@@ -189,7 +190,7 @@ def test_a_cancelled_request_is_dropped(engine: Engine) -> None:
 
 def test_model_cards_and_tokens(engine: Engine) -> None:
     cards = engine.list_base_models()
-    assert [(card.model_id, card.is_alias) for card in cards] == [(MODEL, False), ("ibm/other", True)]
+    assert [(card.model_id, card.source) for card in cards] == [(MODEL, "tiny"), ("ibm/other", "tiny")]
     assert engine.tokenize(MODEL, "a b") == ["a", "Ġ", "b"]
     messages = [{"role": "user", "content": "Hi"}]
     assert engine.chat_prompt(MODEL, messages) == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"

@@ -26,9 +26,7 @@ ROWS = [{"input": f"review {number}", "output": str(number % 2)} for number in r
 
 def open_fake(root: Path) -> Runtime:
     """Open a state folder with a fake engine and start its queue."""
-    runtime = open_runtime(
-        State(root), FakeEngine({BASE: "tiny", ALIAS: "tiny"}, frozenset({ALIAS})), fake_tune_command
-    )
+    runtime = open_runtime(State(root), FakeEngine([BASE, ALIAS]), fake_tune_command, aliases=[ALIAS])
     runtime.url = "https://127.0.0.1"
     runtime.jobs.start()
     return runtime

@@ -4,19 +4,18 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from prompt_tuning_helpers.engine import (
-    Engine,
-    EngineError,
     Generation,
     GenerationRequest,
     ModelCard,
     TrainingDataError,
     TuningSettings,
+    UnusablePrompt,
 )
 
 DEFAULTS = TuningSettings(
@@ -33,28 +32,24 @@ DEFAULTS = TuningSettings(
 )
 
 
-class FakeEngine(Engine):
+class FakeEngine:
     """Answers with the prompt's last word; a prompt-tuned one with the name of its soft prompt, too."""
 
-    def __init__(self, models: Mapping[str, str], aliases: frozenset[str] = frozenset()) -> None:
+    def __init__(self, models: Iterable[str]) -> None:
         self.hanging: list[Future[Generation]] = []  # what is never answered
-        self._served = dict(models)
-        self._other_names = aliases
+        self._models = list(models)
 
     def list_base_models(self) -> list[ModelCard]:
         return [
             ModelCard(
-                name="A fake",
-                source=source,
-                model_id=name,
-                provider="local",
-                description="Answers at once.",
+                model_id=model_id,
+                source="tiny",
+                model_type="fake",
                 parameters=1234,
                 max_sequence_length=512,
                 defaults=DEFAULTS,
-                is_alias=name in self._other_names,
             )
-            for name, source in self._served.items()
+            for model_id in self._models
         ]
 
     def warm_up(self) -> None:
@@ -71,7 +66,7 @@ class FakeEngine(Engine):
 
     def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
         if "refuse" in request.prompt:
-            raise EngineError("The prompt is too long: shorten it.")
+            raise UnusablePrompt("The prompt is too long: shorten it.")
         future: Future[Generation] = Future()
         if "hang" in request.prompt:
             self.hanging.append(future)

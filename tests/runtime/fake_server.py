@@ -10,6 +10,7 @@ from tests.runtime.fake_engine import FakeEngine, fake_tune_command
 if __name__ == "__main__":
     state = State(Path(sys.argv[1]))
     write_logs(state)
-    models = {"local/fake": "tiny", "local/tiny-random-llama": "tiny", "ibm/granite-13b-instruct-v2": "tiny"}
-    engine = FakeEngine(models, frozenset({"ibm/granite-13b-instruct-v2"}))
-    serve(state, engine, int(sys.argv[2]) if len(sys.argv) > 2 else 0, fake_tune_command)
+    alias = "ibm/granite-13b-instruct-v2"
+    engine = FakeEngine(["local/fake", "local/tiny-random-llama", alias])
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    serve(state, engine, port, fake_tune_command, aliases=[alias])

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def training(state: str = "running") -> Training:
-    return Training(1, "t", "p", "", "", [], {}, state, None, "m", "", "", None, None)
+    return Training("t", "p", "", "", [], {}, state, None, "m", "", "", None, None)
 
 
 def finish(folder: Path) -> None:

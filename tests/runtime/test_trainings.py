@@ -240,7 +240,7 @@ def test_what_cannot_be_recorded_leaves_nothing(
 def test_alias_says_who_answers(client: TestClient, project: dict[str, str], asset: str) -> None:
     body = training_body(project, asset, base_model={"model_id": ALIAS})
     answer = client.post("/ml/v4/trainings", json=body).json()
-    assert "A fake answers" in answer["system"]["warnings"][0]["message"]
+    assert "tiny random Llama answers" in answer["system"]["warnings"][0]["message"]
 
 
 @pytest.mark.parametrize(

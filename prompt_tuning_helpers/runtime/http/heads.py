@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ApiError, error_response
-from .fields import show
+from .fields import shorten
 
 LARGEST_HEAD = 64 * 2**10
 # A page in a browser can let a name of its own resolve to 127.0.0.1, but it cannot choose the Host header.
@@ -51,5 +51,5 @@ def _check_host(given: list[str]) -> None:
     if len(given) != 1:
         raise ApiError(400, "invalid_host", "The request must have one Host header: the runtime's address.")
     if not HOST.fullmatch(given[0]):
-        message = f"This runtime answers at 127.0.0.1 and localhost only; the Host header is {show(given[0])}."
+        message = f"This runtime answers at 127.0.0.1 and localhost only; the Host header is {shorten(given[0])}."
         raise ApiError(421, "misdirected_request", message)

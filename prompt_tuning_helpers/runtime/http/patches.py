@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from .errors import bad_request
-from .fields import parse_json, read_text, required, show
+from .fields import Fields, parse_json
 
 SETTING = ("add", "replace")
 
@@ -24,11 +24,7 @@ def read_changes(body: bytes, paths: Collection[str]) -> dict[str, Any]:
         raise bad_request("The body must be a JSON Patch, a list of objects with op, path and value.")
     changes: dict[str, Any] = {}
     for index, operation in enumerate(operations):
-        name = required(read_text(operation, "op", f"[{index}]."), f"[{index}].op")
-        path = required(read_text(operation, "path", f"[{index}]."), f"[{index}].path")
-        if name not in SETTING:
-            raise bad_request(f"[{index}].op must be one of {', '.join(SETTING)}; it is {show(name)}.")
-        if path not in paths:
-            raise bad_request(f"[{index}].path must be one of {', '.join(paths)}; it is {show(path)}.")
-        changes[path] = operation.get("value")
+        fields = Fields(operation, f"[{index}].")
+        fields.required_choice("op", SETTING)
+        changes[fields.required_choice("path", paths)] = operation.get("value")
     return changes

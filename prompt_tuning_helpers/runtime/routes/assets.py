@@ -5,10 +5,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import ApiError, bad_request, not_found
-from ..http.fields import parse_object, read_integer, read_object, read_text, read_texts, required, show
+from ..http.fields import Fields, shorten
 from ..store.assets import Asset, Attachment
 from ..store.models import Model
-from .operations import LONGEST_PAGE, Call, Operation, no_content
+from .operations import LONGEST_PAGE, Operation, RequestContext, no_content
 
 NAME_QUERY = "asset.name:"
 DUPLICATE_ACTIONS = ("IGNORE", "REJECT")
@@ -61,83 +61,85 @@ def model_asset_document(model: Model) -> dict[str, Any]:
     return asset_document(asset, [])
 
 
-def find_asset(call: Call, project_id: str) -> Asset:
+def find_asset(context: RequestContext, project_id: str) -> Asset:
     """The asset that the path names."""
-    asset = call.runtime.assets.get(project_id, call.path("asset_id"))
+    asset = context.runtime.assets.get(project_id, context.path("asset_id"))
     if asset is None:
         raise not_found("This project has no asset of this id: client.data_assets.list() shows those it has.")
     return asset
 
 
-def create_asset(call: Call) -> Response:
+def create_asset(context: RequestContext) -> Response:
     """Record an asset; its file follows as an attachment."""
-    body = call.json()
-    metadata = required(read_object(body, "metadata"), "metadata")
-    entity = read_object(body, "entity") or {}
-    name = required(read_text(metadata, "name", "metadata.", 255), "metadata.name")
-    asset_type = required(read_text(metadata, "asset_type", "metadata.", 100), "metadata.asset_type")
+    body = context.fields()
+    metadata = body.required_object("metadata")
+    name = metadata.required_text("name", 255)
+    asset_type = metadata.required_text("asset_type", 100)
     if asset_type != "data_asset":
-        raise bad_request(f"metadata.asset_type must be data_asset; it is {show(asset_type)}.")
-    description = read_text(metadata, "description", "metadata.", 10_000) or ""
-    tags = read_texts(metadata, "tags", "metadata.")
-    data_asset = read_object(entity, "data_asset", "entity.") or {}
-    mime_type = read_text(data_asset, "mime_type", "entity.data_asset.", 255) or "application/octet-stream"
-    project_id = call.project_id()
-    action = call.query("duplicate_action") or "IGNORE"
+        raise metadata.wrong("asset_type", "data_asset")
+    description = metadata.text("description", 10_000) or ""
+    tags = metadata.texts("tags")
+    mime_type = body.object("entity").object("data_asset").text("mime_type", 255) or "application/octet-stream"
+    project_id = context.project_id()
+    action = context.query("duplicate_action") or "IGNORE"
     if action not in DUPLICATE_ACTIONS:
-        raise bad_request(f"duplicate_action must be one of {', '.join(DUPLICATE_ACTIONS)}; it is {show(action)}.")
-    if action == "REJECT" and call.runtime.assets.page(project_id, asset_type, 1, name=name)[1]:
-        raise ApiError(409, "already_exists", f"A data asset named {show(name)} is there already: choose another name.")
-    asset = call.runtime.assets.create(project_id, name, asset_type, description, mime_type, tags)
+        raise bad_request(f"duplicate_action must be one of {', '.join(DUPLICATE_ACTIONS)}; it is {shorten(action)}.")
+    if action == "REJECT" and context.runtime.assets.page(project_id, asset_type, 1, name=name)[1]:
+        raise ApiError(
+            409, "already_exists", f"A data asset named {shorten(name)} is there already: choose another name."
+        )
+    asset = context.runtime.assets.create(project_id, name, asset_type, description, mime_type, tags)
     return JSONResponse(asset_document(asset, []), status_code=201)
 
 
-def get_asset(call: Call) -> Response:
+def get_asset(context: RequestContext) -> Response:
     """One asset."""
-    project_id = call.project_id()
-    model = call.runtime.models.get(project_id, call.path("asset_id"))
+    project_id = context.project_id()
+    model = context.runtime.models.get(project_id, context.path("asset_id"))
     if model is not None:
         return JSONResponse(model_asset_document(model))
-    asset = find_asset(call, project_id)
-    return JSONResponse(asset_document(asset, call.runtime.assets.attachments(asset)))
+    asset = find_asset(context, project_id)
+    return JSONResponse(asset_document(asset, context.runtime.assets.attachments(asset)))
 
 
-def search_assets(call: Call) -> Response:
+def search_assets(context: RequestContext) -> Response:
     """The assets of a type, all of them or those of one name."""
-    body = parse_object(call.body) if call.body.strip() else {}
-    query = read_text(body, "query") or "*:*"
-    limit = read_integer(body, "limit", 1, LONGEST_PAGE) or LONGEST_PAGE
-    bookmark = read_text(body, "bookmark", longest=10) or "0"
+    body = context.fields() if context.body.strip() else Fields({})
+    query = body.text("query") or "*:*"
+    limit = body.integer("limit", 1, LONGEST_PAGE) or LONGEST_PAGE
+    bookmark = body.text("bookmark", 10) or "0"
     if not (bookmark.isascii() and bookmark.isdecimal()):
-        raise bad_request(f"bookmark must be the one that an earlier answer gave; it is {show(bookmark)}.")
+        raise bad_request(f"bookmark must be the one that an earlier answer gave; it is {shorten(bookmark)}.")
     if query == "*:*":
         name = None
     elif query.startswith(NAME_QUERY):
         name = query.removeprefix(NAME_QUERY).strip().strip('"')
     else:
-        raise bad_request(f"query must be *:* or {NAME_QUERY}<name>; it is {show(query)}.")
-    assets, total = call.runtime.assets.page(call.project_id(), call.path("asset_type"), limit, int(bookmark), name)
-    results = [asset_document(asset, call.runtime.assets.attachments(asset)) for asset in assets]
+        raise bad_request(f"query must be *:* or {NAME_QUERY}<name>; it is {shorten(query)}.")
+    assets, total = context.runtime.assets.page(
+        context.project_id(), context.path("asset_type"), limit, int(bookmark), name
+    )
+    results = [asset_document(asset, context.runtime.assets.attachments(asset)) for asset in assets]
     answer: dict[str, Any] = {"total_rows": total, "results": results}
     if int(bookmark) + len(assets) < total and assets:
-        answer["next"] = {**body, "query": query, "limit": limit, "bookmark": str(int(bookmark) + len(assets))}
+        answer["next"] = {**body.values, "query": query, "limit": limit, "bookmark": str(int(bookmark) + len(assets))}
     return JSONResponse(answer)
 
 
-def delete_asset(call: Call) -> Response:
+def delete_asset(context: RequestContext) -> Response:
     """Delete an asset with its files, or a tuned model."""
-    project_id = call.project_id()
-    model = call.runtime.models.get(project_id, call.path("asset_id"))
+    project_id = context.project_id()
+    model = context.runtime.models.get(project_id, context.path("asset_id"))
     if model is not None:
-        delete_tuned_model(call, model)
+        delete_tuned_model(context, model)
     else:
-        call.runtime.assets.delete(find_asset(call, project_id))
+        context.runtime.assets.delete(find_asset(context, project_id))
     return no_content()
 
 
-def delete_tuned_model(call: Call, model: Model) -> None:
+def delete_tuned_model(context: RequestContext, model: Model) -> None:
     """Delete a tuned model that is not deployed."""
-    if not call.runtime.models.delete(model):
+    if not context.runtime.models.delete(model):
         raise ApiError(409, "model_is_deployed", "This model is deployed: delete its deployments first.")
 
 

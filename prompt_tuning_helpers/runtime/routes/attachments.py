@@ -10,47 +10,46 @@ from starlette.types import Receive, Scope, Send
 from ..._files import sync_file, temporary_file
 from ..http.body import read_pieces
 from ..http.errors import ApiError, bad_request, error_response, not_found
-from ..http.fields import read_flag, read_text, required
 from ..http.multipart import file_content
 from ..store.assets import Attachment
 from ..tokens import LINK_SECONDS, InvalidToken
 from .assets import attachment_document, find_asset
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 
 LARGEST_UPLOAD = 256 * 2**20
 
 
-def create_attachment(call: Call) -> Response:
+def create_attachment(context: RequestContext) -> Response:
     """Announce a file and get the link to upload it to."""
-    body = call.json()
-    if read_flag(body, "is_remote") or body.get("connection_id") is not None:
+    body = context.fields()
+    if body.flag("is_remote") or body.values.get("connection_id") is not None:
         raise bad_request("Data behind a connection is not offered here: upload the file itself.")
-    name = required(read_text(body, "name", longest=255), "name")
-    mime_type = read_text(body, "mime", longest=255) or "application/octet-stream"
-    attachment = call.runtime.assets.attach(find_asset(call, call.project_id()), name, mime_type)
+    name = body.required_text("name", 255)
+    mime_type = body.text("mime", 255) or "application/octet-stream"
+    attachment = context.runtime.assets.attach(find_asset(context, context.project_id()), name, mime_type)
     document = {
         **attachment_document(attachment),
         "attachment_id": attachment.id,
-        "url1": _link(call, attachment, "upload"),
+        "url1": _link(context, attachment, "upload"),
     }
     return JSONResponse(document, status_code=201)
 
 
-async def upload(call: Call) -> Response:
+async def upload(context: RequestContext) -> Response:
     """Receive a file, straight to disk."""
-    attachment, dialect = await run_in_threadpool(_linked, call, "upload")
+    attachment, dialect = await run_in_threadpool(_linked, context, "upload")
     if attachment.complete:
         raise _complete()
-    announced = call.request.headers.get("Content-Length")
+    announced = context.request.headers.get("Content-Length")
     if announced is not None and announced.isdecimal() and int(announced) > LARGEST_UPLOAD:
         raise _too_large()
-    parts: AsyncIterator[bytes] = read_pieces(call.request)
+    parts: AsyncIterator[bytes] = read_pieces(context.request)
     if dialect == "cpd":
-        parts = file_content(parts, call.request.headers.get("Content-Type", ""))
-    with temporary_file(call.runtime.state.blobs) as (file, received):
+        parts = file_content(parts, context.request.headers.get("Content-Type", ""))
+    with temporary_file(context.runtime.state.blobs) as (file, received):
         size = await _receive(parts, file)
-        if not await run_in_threadpool(call.runtime.assets.publish, attachment.id, received, size):
-            await run_in_threadpool(_linked, call, "upload")  # says so if it was deleted
+        if not await run_in_threadpool(context.runtime.assets.publish, attachment.id, received, size):
+            await run_in_threadpool(_linked, context, "upload")  # says so if it was deleted
             raise _complete()
     return JSONResponse({"size": size}, status_code=201)
 
@@ -67,34 +66,34 @@ async def _receive(parts: AsyncIterator[bytes], file: BinaryIO) -> int:
     return size
 
 
-def complete_attachment(call: Call) -> Response:
+def complete_attachment(context: RequestContext) -> Response:
     """Finish an upload; from here on the file is part of the asset."""
     # One transaction: no upload changes the file between these checks and the record.
-    with call.runtime.database.transaction():
-        attachment = _named(call)
+    with context.runtime.database.transaction():
+        attachment = _named(context)
         if attachment.size is None:
             raise bad_request("Nothing was uploaded yet: PUT the file to the attachment's url1 first.")
         if attachment.size == 0:
             raise bad_request("The uploaded file is empty: upload one with content.")
-        complete = call.runtime.assets.complete(attachment)
+        complete = context.runtime.assets.complete(attachment)
         if complete is None:
             raise bad_request("The uploaded file is no longer there: upload it again.")
     return JSONResponse(attachment_document(complete))
 
 
-def get_attachment(call: Call) -> Response:
+def get_attachment(context: RequestContext) -> Response:
     """A file's description, with the link to download it from."""
-    attachment = _named(call)
+    attachment = _named(context)
     document: dict[str, Any] = attachment_document(attachment)
     if attachment.complete:
-        document["url"] = _link(call, attachment, "download")
+        document["url"] = _link(context, attachment, "download")
     return JSONResponse(document)
 
 
-def download(call: Call) -> Response:
+def download(context: RequestContext) -> Response:
     """A file's content."""
-    attachment, _ = _linked(call, "download")
-    path = call.runtime.assets.blob(attachment.id)
+    attachment, _ = _linked(context, "download")
+    path = context.runtime.assets.blob(attachment.id)
     try:
         stat = path.stat() if attachment.complete else None
     except FileNotFoundError:
@@ -133,29 +132,29 @@ def _range_refusal(status: int) -> Response:
     return error_response(status, "invalid_range", "The Range header must have the form bytes=first-last.")
 
 
-def _named(call: Call) -> Attachment:
-    asset = find_asset(call, call.project_id())
-    for attachment in call.runtime.assets.attachments(asset):
-        if attachment.id == call.path("attachment_id"):
+def _named(context: RequestContext) -> Attachment:
+    asset = find_asset(context, context.project_id())
+    for attachment in context.runtime.assets.attachments(asset):
+        if attachment.id == context.path("attachment_id"):
             return attachment
     raise not_found("This asset has no attachment of this id.")
 
 
-def _link(call: Call, attachment: Attachment, purpose: str) -> str:
-    token, _ = call.runtime.tokens.issue(purpose, LINK_SECONDS, attachment=attachment.id, dialect=call.dialect)
+def _link(context: RequestContext, attachment: Attachment, purpose: str) -> str:
+    token, _ = context.runtime.tokens.issue(purpose, LINK_SECONDS, attachment=attachment.id, dialect=context.dialect)
     # In Cloud Pak for Data mode the SDK puts the host before a link.
-    host = "" if call.dialect == "cpd" else call.runtime.url
+    host = "" if context.dialect == "cpd" else context.runtime.url
     return f"{host}/{purpose}/{token}"
 
 
-def _linked(call: Call, purpose: str) -> tuple[Attachment, str]:
+def _linked(context: RequestContext, purpose: str) -> tuple[Attachment, str]:
     """The attachment of a link, and the dialect of the client that got the link."""
     try:
-        claims = call.runtime.tokens.check(call.path("token"), purpose)
+        claims = context.runtime.tokens.check(context.path("token"), purpose)
     except InvalidToken as error:
         reason = "has expired" if error.expired else "is not one of this runtime's"
         raise ApiError(403, "link_not_valid", f"This {purpose} link {reason}: ask for the attachment again.") from None
-    attachment = call.runtime.assets.attachment(str(claims["attachment"]))
+    attachment = context.runtime.assets.attachment(str(claims["attachment"]))
     if attachment is None:
         raise not_found("The attachment of this link was deleted.")
     return attachment, str(claims.get("dialect", "cloud"))

@@ -9,14 +9,15 @@ from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, GenerationParameters, GenerationRequest
 from ..http.errors import ApiError, bad_request
-from ..http.fields import read_integer, read_number, read_text, read_texts, required, show
+from ..http.fields import Fields, shorten
 from .foundation_models import find_card, warnings_for
-from .inference import Question, answer, created_at, stream
-from .operations import Call, Operation
+from .inference import InferenceRequest, answer, created_at, read_time_limit, stream, value_or, warning_of_ignored
+from .operations import Operation, RequestContext
 from .text import LONGEST_INPUT, find_deployment
 
 ROLES = ("system", "user", "assistant")
 MOST_MESSAGES = 1000
+DEFAULT_NEW_TOKENS = 1024
 IGNORED = (
     "tools",
     "tool_choice",
@@ -29,32 +30,32 @@ IGNORED = (
 FINISH_REASONS = {"max_tokens": "length", "token_limit": "length", "time_limit": "time_limit"}
 
 
-async def chat(call: Call) -> Response:
-    """A base model's turn in a conversation."""
-    question = await call.prepare(_question)
-    generation = await answer(call, question)
+async def chat(context: RequestContext) -> Response:
+    """Give a base model's turn in a conversation."""
+    request = await context.prepare(_read)
+    generation = await answer(context, request)
     message = {"role": "assistant", "content": generation.text}
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(generation)}
-    return JSONResponse({**_head(question), "choices": [choice], "usage": _usage(generation), **_system(question)})
+    return JSONResponse({**_head(request), "choices": [choice], "usage": _usage(generation), **_system(request)})
 
 
-async def chat_stream(call: Call) -> Response:
-    """A base model's turn as it is made."""
-    question = await call.prepare(_question)
-    head = _head(question)
+async def chat_stream(context: RequestContext) -> Response:
+    """Give a base model's turn as it is made."""
+    request = await context.prepare(_read)
+    head = _head(request)
 
     def event(piece: str, generation: Generation | None) -> dict[str, Any]:
         delta = {"role": "assistant", "content": piece}
         reason = _finish_reason(generation) if generation else None
-        data = {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **_system(question)}
+        data = {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **_system(request)}
         return {**data, "usage": _usage(generation)} if generation else data
 
-    return await stream(call, question, event)
+    return await stream(context, request, event)
 
 
-def refuse_deployed(call: Call) -> Response:
-    """A prompt-tuned deployment does not chat."""
-    find_deployment(call)
+def refuse_deployed(context: RequestContext) -> Response:
+    """Refuse to chat with a prompt-tuned deployment."""
+    find_deployment(context)
     # The SDK turns a 404 here into its own "chat is not supported for this deployment".
     raise ApiError(
         404,
@@ -63,39 +64,38 @@ def refuse_deployed(call: Call) -> Response:
     )
 
 
-def _question(call: Call) -> Question:
-    body = call.json()
-    card = find_card(call, required(read_text(body, "model_id"), "model_id"))
-    call.project_id(body)
-    read_integer(body, "n", 1, 1)  # one answer; more is refused
-    prompt = call.runtime.engine.chat_prompt(card.model_id, _read_messages(body))
+def _read(context: RequestContext) -> InferenceRequest:
+    body = context.fields()
+    card = find_card(context, body.required_text("model_id"))
+    context.project_id(body)
+    body.integer("n", 1, 1)  # one answer; more is refused
+    prompt = context.runtime.engine.chat_prompt(card.model_id, _read_messages(body))
     parameters = _read_parameters(body, card.max_sequence_length)
-    ignored = tuple(
-        f"{name} is not offered by the local runtime and was ignored." for name in IGNORED if body.get(name)
+    return InferenceRequest(
+        generation=GenerationRequest(card.model_id, prompt, parameters),
+        card=card,
+        ignored=tuple(warning_of_ignored(name) for name in IGNORED if body.values.get(name)),
     )
-    return Question(request=GenerationRequest(card.model_id, prompt, parameters), card=card, ignored=ignored)
 
 
-def _read_parameters(body: dict[str, Any], longest: int) -> GenerationParameters:
-    most = read_integer(body, "max_completion_tokens", 0, 2**31) or read_integer(body, "max_tokens", 0, 2**31) or 1024
-    temperature = read_number(body, "temperature", 2, least=0)
-    top_p = read_number(body, "top_p", 1)
-    milliseconds = read_integer(body, "time_limit", 1, 3_600_000)
+def _read_parameters(body: Fields, longest: int) -> GenerationParameters:
+    most = body.integer("max_completion_tokens", 0, 2**31) or body.integer("max_tokens", 0, 2**31)
+    temperature = value_or(body.number("temperature", 2, least=0), 1.0)
     sampled = GenerationParameters(
-        max_new_tokens=min(most, longest),
+        max_new_tokens=min(most or DEFAULT_NEW_TOKENS, longest),
         decoding_method="sample",
-        temperature=1.0 if temperature is None else temperature,
-        top_p=1.0 if top_p is None else top_p,
-        random_seed=read_integer(body, "seed", 0, 2**31 - 1),
-        stop_sequences=tuple(text for text in read_texts(body, "stop", most=4) if text),
+        temperature=temperature,
+        top_p=value_or(body.number("top_p", 1), 1.0),
+        random_seed=body.integer("seed", 0, 2**31 - 1),
+        stop_sequences=tuple(text for text in body.texts("stop", most=4) if text),
         include_stop_sequence=False,
-        time_limit=None if milliseconds is None else milliseconds / 1000,
+        time_limit=read_time_limit(body),
     )
     return replace(sampled, decoding_method="greedy", temperature=1.0) if temperature == 0 else sampled
 
 
-def _read_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
-    messages = body.get("messages")
+def _read_messages(body: Fields) -> list[dict[str, Any]]:
+    messages = body.values.get("messages")
     if not isinstance(messages, list) or not 1 <= len(messages) <= MOST_MESSAGES:
         raise bad_request(f"messages must be a list of 1 to {MOST_MESSAGES} messages.")
     return [_read_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
@@ -103,30 +103,33 @@ def _read_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _read_message(message: Any, where: str) -> dict[str, Any]:
     if not isinstance(message, dict):
-        raise bad_request(f"{where} must be an object with role and content; it is {show(message)}.")
-    role = required(read_text(message, "role", f"{where}."), f"{where}.role")
-    if role not in ROLES:
-        raise bad_request(f"{where}.role must be one of {', '.join(ROLES)}; it is {show(role)}.")
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [
-            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
-        ]
-        if not all(isinstance(part, str) for part in parts):
-            raise bad_request(f"{where}.content may have parts of type text only: this model does not see images.")
-        content = "".join(str(part) for part in parts)
-    content = read_text({"content": content}, "content", f"{where}.", LONGEST_INPUT)
+        raise bad_request(f"{where} must be an object with role and content; it is {shorten(message)}.")
+    fields = Fields(message, f"{where}.")
+    return {"role": fields.required_choice("role", ROLES), "content": _read_content(fields)}
+
+
+def _read_content(message: Fields) -> str:
+    """Read what a message says; it may be empty, and its parts are joined."""
+    parts = message.values.get("content")
+    if isinstance(parts, list):
+        texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in parts]
+        if not all(isinstance(text, str) for text in texts):
+            raise bad_request(
+                f"{message.where}content may have parts of type text only: this model does not see images."
+            )
+        message = Fields({"content": "".join(str(text) for text in texts)}, message.where)
+    content = message.text("content", LONGEST_INPUT)
     if content is None:
-        raise bad_request(f"{where}.content is missing: give it the text.")
-    return {"role": role, "content": content}
+        raise bad_request(f"{message.where}content is missing: give it the text.")
+    return content
 
 
-def _head(question: Question) -> dict[str, Any]:
+def _head(request: InferenceRequest) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
-        "model_id": question.card.model_id,
-        "model": question.card.model_id,
+        "model_id": request.card.model_id,
+        "model": request.card.model_id,
         "created": int(time.time()),
         **created_at(),
     }
@@ -141,8 +144,8 @@ def _usage(generation: Generation) -> dict[str, int]:
     return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
 
 
-def _system(question: Question) -> dict[str, Any]:
-    return warnings_for(question.card, question.ignored)
+def _system(request: InferenceRequest) -> dict[str, Any]:
+    return warnings_for(request.card, request.ignored)
 
 
 DIFFERS = "text only; tools, response formats and log-probabilities are ignored with a warning"

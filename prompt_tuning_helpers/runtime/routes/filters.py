@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..http.errors import bad_request
-from ..http.fields import show
+from ..http.fields import shorten
 
 Test = Callable[[Mapping[str, Any], str], bool]
 
@@ -62,6 +62,6 @@ def _matches_one(spec: Mapping[str, Any], term: str) -> bool:
         if name.startswith(prefix) and len(name) > len(prefix):
             return test(spec, name.removeprefix(prefix)) == wanted
     raise bad_request(
-        f"filters has the term {show(term)}: a term is one of {', '.join(TESTS)} with a value, with ! before it for "
+        f"filters has the term {shorten(term)}: a term is one of {', '.join(TESTS)} with a value, with ! before it for "
         "absence; terms are joined by commas, and :and or :or may end them."
     )

@@ -4,11 +4,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ...engine import ModelCard
+from ..catalogue import ServedModel
 from ..http.errors import ApiError
-from ..http.fields import show
+from ..http.fields import shorten
 from .filters import matches
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 
 # The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
 TASKS = {
@@ -25,21 +25,21 @@ FUNCTIONS = ("prompt_tune_trainable", "prompt_tune_inferable", "text_generation"
 AVAILABLE_SINCE = "2026-01-01"
 
 
-def alias_notice(card: ModelCard) -> str:
-    """What a client that asks for an alias must be told."""
+def alias_notice(card: ServedModel) -> str:
+    """Say what a client that asks for an alias must be told."""
     return f"On this local runtime, {card.name} answers under the name {card.model_id}; it is not that model."
 
 
-def warnings_for(card: ModelCard, messages: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
+def warnings_for(card: ServedModel, messages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Give the ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
     warnings = [{"id": "unsupported_input", "message": message} for message in messages]
     if card.is_alias:
         warnings.insert(0, {"id": "another_model_answers", "message": alias_notice(card)})
     return {"system": {"warnings": warnings}} if warnings else {}
 
 
-def model_spec(card: ModelCard) -> dict[str, Any]:
-    """A base model as clients see it."""
+def model_spec(card: ServedModel) -> dict[str, Any]:
+    """Show a base model as clients see it."""
     description = f"{alias_notice(card)} {card.description}" if card.is_alias else card.description
     return {
         "model_id": card.model_id,
@@ -63,32 +63,32 @@ def model_spec(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def find_card(call: Call, model_id: str) -> ModelCard:
-    """The base model of this id."""
-    card = call.runtime.cards.get(model_id)
+def find_card(context: RequestContext, model_id: str) -> ServedModel:
+    """Find the base model of this id."""
+    card = context.runtime.cards.get(model_id)
     if card is None:
-        served = ", ".join(sorted(call.runtime.cards))
+        served = ", ".join(sorted(context.runtime.cards))
         raise ApiError(
             404,
             "model_not_supported",
-            f"Model {show(model_id)} is not served here. Served: {served}. "
+            f"Model {shorten(model_id)} is not served here. Served: {served}. "
             "Start the runtime with --model or --alias to serve another.",
         )
     return card
 
 
-def list_specs(call: Call) -> Response:
-    """The base models that pass the query's filters."""
-    specs = [model_spec(card) for card in call.runtime.cards.values()]
-    filters = call.query("filters")
-    wanted = call.query("model_id")
+def list_specs(context: RequestContext) -> Response:
+    """List the base models that pass the query's filters."""
+    specs = [model_spec(card) for card in context.runtime.cards.values()]
+    filters = context.query("filters")
+    wanted = context.query("model_id")
     found = [spec for spec in specs if matches(spec, filters) and wanted in (None, spec["model_id"])]
-    limit, start = call.page()
-    return call.listing(found[start : start + limit], len(found))
+    limit, start = context.page()
+    return context.listing(found[start : start + limit], len(found))
 
 
-def list_tasks(_: Call) -> Response:
-    """The tasks that a prompt may be tuned for."""
+def list_tasks(_: RequestContext) -> Response:
+    """List the tasks that a prompt may be tuned for."""
     tasks = [{"task_id": task, "label": label, "rank": rank} for rank, (task, label) in enumerate(TASKS.items(), 1)]
     return JSONResponse(
         {
@@ -109,7 +109,7 @@ def _short_number(parameters: int | None) -> str:
     return str(parameters)
 
 
-def _training_parameters(card: ModelCard) -> dict[str, Any]:
+def _training_parameters(card: ServedModel) -> dict[str, Any]:
     defaults = card.defaults
     names = ("num_virtual_tokens", "learning_rate", "num_epochs", "batch_size", "accumulate_steps")
     parameters: dict[str, Any] = {name: {"default": getattr(defaults, name)} for name in names}

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from starlette.responses import JSONResponse, Response
 
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 
 
 @cache
@@ -17,9 +17,9 @@ def package_version() -> str:
         return "0.0.0"
 
 
-async def get_health(call: Call) -> Response:
+async def get_health(context: RequestContext) -> Response:
     """Say that the runtime is up, and what it serves; in the event loop, so that no other call can delay it."""
-    return JSONResponse({"status": "ok", "version": package_version(), "models": sorted(call.runtime.cards)})
+    return JSONResponse({"status": "ok", "version": package_version(), "models": sorted(context.runtime.cards)})
 
 
 OPERATIONS = [Operation("GET", "/health", get_health, "Say that the runtime is up", public=True, differs="ours alone")]

@@ -7,30 +7,29 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request
-from ..http.fields import read_text
 from ..tokens import TOKEN_SECONDS
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 CPD_VERSION = "5.2.0"
 
 
-async def create_token(call: Call) -> Response:
+async def create_token(context: RequestContext) -> Response:
     """Exchange an API key for a token, as IAM does."""
     try:
-        form = parse_qs(call.body.decode("utf-8", errors="replace"), max_num_fields=20)
+        form = parse_qs(context.body.decode("utf-8", errors="replace"), max_num_fields=20)
     except ValueError:
         form = {}
     grant_type, api_key = form.get("grant_type", [""])[0], form.get("apikey", [""])[0]
     if grant_type != GRANT_TYPE:
         return _refuse("BXNIM0109E", f"The form field grant_type must be {GRANT_TYPE}.")
-    if not _is_key(call, api_key):
+    if not _is_key(context, api_key):
         return _refuse(
             "BXNIM0415E",
             "Provided API key could not be found. The key of the local runtime is printed by "
             "`python -m prompt_tuning_helpers.runtime env`.",
         )
-    token, expires_at = _issue(call, "cloud")
+    token, expires_at = _issue(context, "cloud")
     return JSONResponse(
         {
             "access_token": token,
@@ -43,30 +42,31 @@ async def create_token(call: Call) -> Response:
     )
 
 
-async def authorize(call: Call) -> Response:
+async def authorize(context: RequestContext) -> Response:
     """Exchange a user's API key for a token, as Cloud Pak for Data does; any user name will do."""
-    body = call.json()
-    api_key = read_text(body, "api_key") or ""
-    if not _is_key(call, api_key):
+    api_key = context.fields().text("api_key") or ""
+    if not _is_key(context, api_key):
         raise bad_request(
             "api_key is not this runtime's; `python -m prompt_tuning_helpers.runtime env` prints it.",
             "invalid_credentials",
         )
-    token, _ = _issue(call, "cpd")
+    token, _ = _issue(context, "cpd")
     return JSONResponse({"_messageCode_": "200", "message": "Success", "token": token})
 
 
-async def get_cpd_version(_: Call) -> Response:
+async def get_cpd_version(_: RequestContext) -> Response:
     """The version of Cloud Pak for Data whose dialect is spoken."""
     return JSONResponse({"version": CPD_VERSION})
 
 
-def _is_key(call: Call, api_key: str) -> bool:
-    return hmac.compare_digest(api_key.encode("utf-8", errors="replace"), call.runtime.secrets.api_key.encode())
+def _is_key(context: RequestContext, api_key: str) -> bool:
+    return hmac.compare_digest(api_key.encode("utf-8", errors="replace"), context.runtime.secrets.api_key.encode())
 
 
-def _issue(call: Call, dialect: str) -> tuple[str, int]:
-    return call.runtime.tokens.issue("access", TOKEN_SECONDS, sub="local-user", iss=call.runtime.url, dialect=dialect)
+def _issue(context: RequestContext, dialect: str) -> tuple[str, int]:
+    return context.runtime.tokens.issue(
+        "access", TOKEN_SECONDS, sub="local-user", iss=context.runtime.url, dialect=dialect
+    )
 
 
 def _refuse(code: str, message: str) -> Response:

@@ -3,19 +3,20 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest, ModelCard
-from ..http.errors import bad_request
-from ..http.fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, show
+from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest
+from ..catalogue import ServedModel
+from ..http.errors import bad_request, from_engine
+from ..http.fields import Fields
 from ..http.waiting import while_connected
 from ..store.database import now
-from .operations import Call
+from .operations import RequestContext
 
 logger = logging.getLogger(__name__)
 
@@ -23,82 +24,118 @@ DECODING_METHODS = ("greedy", "sample")
 IGNORED_PARAMETERS = ("length_penalty",)
 IGNORED_RETURN_OPTIONS = ("input_tokens", "generated_tokens", "token_logprobs", "token_ranks", "top_n_tokens")
 MOST_STOP_SEQUENCES = 6
+DEFAULT_NEW_TOKENS = 20
+LONGEST_MILLISECONDS = 3_600_000
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceRequest:
     """An inference request that was checked.
 
     Args:
-        request: for the engine.
+        generation: for the engine.
         card: the base model that answers.
         input_text: the prompt, when the answer is to repeat it.
         ignored: what was asked for and is not offered, to be warned of.
     """
 
-    request: GenerationRequest
-    card: ModelCard
+    generation: GenerationRequest
+    card: ServedModel
     input_text: str | None = None
     ignored: tuple[str, ...] = ()
 
 
-def read_generation_parameters(parameters: Mapping[str, Any], card: ModelCard) -> GenerationParameters:
-    """The parameters of ``text/generation``, with the hosted service's defaults."""
-    where, longest = "parameters.", card.max_sequence_length
-    method = read_text(parameters, "decoding_method", where) or "greedy"
-    if method not in DECODING_METHODS:
-        raise bad_request(f"{where}decoding_method must be one of {', '.join(DECODING_METHODS)}; it is {show(method)}.")
-    most = read_integer(parameters, "max_new_tokens", 1, longest, where)
-    least = read_integer(parameters, "min_new_tokens", 0, longest, where) or 0
-    most = 20 if most is None else most
-    if least > most:
-        raise bad_request(f"{where}min_new_tokens, {least}, may not be above max_new_tokens, {most}.")
-    stop_sequences = read_texts(parameters, "stop_sequences", where, MOST_STOP_SEQUENCES)
-    if "" in stop_sequences:
-        raise bad_request(f"{where}stop_sequences may not have an empty one.")
-    include = read_flag(parameters, "include_stop_sequence", where)
-    milliseconds = read_integer(parameters, "time_limit", 1, 3_600_000, where)
+def read_generation_parameters(parameters: Fields, longest: int) -> GenerationParameters:
+    """Read the parameters of ``text/generation``, with the hosted service's defaults.
+
+    Args:
+        parameters: the request's.
+        longest: tokens that the model can attend to.
+
+    Raises:
+        ApiError: 400 for the first that is out of range.
+    """
+    method = parameters.choice("decoding_method", DECODING_METHODS) or "greedy"
+    least, most = _read_lengths(parameters, longest)
+    stop_sequences = _read_stop_sequences(parameters)
+    include = parameters.flag("include_stop_sequence")
+    time_limit = read_time_limit(parameters)
     return GenerationParameters(
         max_new_tokens=most,
         min_new_tokens=least,
         decoding_method=method,
-        temperature=_or(read_number(parameters, "temperature", 2, where), 1.0),
-        top_k=read_integer(parameters, "top_k", 1, 100, where),
-        top_p=_or(read_number(parameters, "top_p", 1, where), 1.0),
-        random_seed=read_integer(parameters, "random_seed", 0, 2**31 - 1, where),
-        repetition_penalty=_or(read_number(parameters, "repetition_penalty", 2, where, least=1), 1.0),
-        stop_sequences=tuple(stop_sequences),
-        include_stop_sequence=True if include is None else include,
-        truncate_input_tokens=read_integer(parameters, "truncate_input_tokens", 0, 2**31 - 1, where),
-        time_limit=None if milliseconds is None else milliseconds / 1000,
+        temperature=value_or(parameters.number("temperature", 2), 1.0),
+        top_k=parameters.integer("top_k", 1, 100),
+        top_p=value_or(parameters.number("top_p", 1), 1.0),
+        random_seed=parameters.integer("random_seed", 0, 2**31 - 1),
+        repetition_penalty=value_or(parameters.number("repetition_penalty", 2, least=1), 1.0),
+        stop_sequences=stop_sequences,
+        include_stop_sequence=include is not False,
+        truncate_input_tokens=parameters.integer("truncate_input_tokens", 0, 2**31 - 1),
+        time_limit=time_limit,
     )
 
 
-def ignored_parts(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a request asks for that is not offered here."""
-    options = read_object(parameters, "return_options", "parameters.") or {}
-    names = [name for name in IGNORED_PARAMETERS if parameters.get(name) is not None]
+def _read_lengths(parameters: Fields, longest: int) -> tuple[int, int]:
+    """Read how many tokens an answer has at least and at most."""
+    most = parameters.integer("max_new_tokens", 1, longest) or DEFAULT_NEW_TOKENS
+    least = parameters.integer("min_new_tokens", 0, longest) or 0
+    if least > most:
+        raise bad_request(f"{parameters.where}min_new_tokens, {least}, may not be above max_new_tokens, {most}.")
+    return least, most
+
+
+def _read_stop_sequences(parameters: Fields) -> tuple[str, ...]:
+    stop_sequences = parameters.texts("stop_sequences", MOST_STOP_SEQUENCES)
+    if "" in stop_sequences:
+        raise bad_request(f"{parameters.where}stop_sequences may not have an empty one.")
+    return tuple(stop_sequences)
+
+
+def read_time_limit(fields: Fields) -> float | None:
+    """Read how long an answer may take, in seconds; clients give it in milliseconds."""
+    milliseconds = fields.integer("time_limit", 1, LONGEST_MILLISECONDS)
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def value_or(value: float | None, default: float) -> float:
+    """Give a value, which may be zero, or the default when there is none."""
+    return default if value is None else value
+
+
+def ignored_parts(body: Fields) -> tuple[str, ...]:
+    """Say what a request asks for that is not offered here."""
+    parameters = body.object("parameters")
+    options = parameters.object("return_options").values
+    names = [name for name in IGNORED_PARAMETERS if parameters.values.get(name) is not None]
     names += [f"return_options.{name}" for name in IGNORED_RETURN_OPTIONS if options.get(name)]
-    names += ["moderations"] if body.get("moderations") else []
-    return tuple(f"{name} is not offered by the local runtime and was ignored." for name in names)
+    names += ["moderations"] if body.values.get("moderations") else []
+    return tuple(warning_of_ignored(name) for name in names)
 
 
-async def answer(call: Call, question: Question) -> Generation:
-    """Wait for the engine's answer; the engine drops a question whose client has hung up."""
+def warning_of_ignored(name: str) -> str:
+    """Say that a part of a request was ignored."""
+    return f"{name} is not offered by the local runtime and was ignored."
+
+
+async def answer(context: RequestContext, request: InferenceRequest) -> Generation:
+    """Wait for the engine's answer; the engine drops a request whose client has hung up."""
     # In a thread, because the first request imports torch.
-    future = await run_in_threadpool(call.runtime.engine.generate, question.request)
+    future = await run_in_threadpool(context.runtime.engine.generate, request.generation)
     try:
-        return await while_connected(call.request, asyncio.wrap_future(future))
+        return await while_connected(context.request, asyncio.wrap_future(future))
     finally:
         future.cancel()
 
 
 async def stream(
-    call: Call, question: Question, event: Callable[[str, Generation | None], dict[str, Any]]
+    context: RequestContext, request: InferenceRequest, event: Callable[[str, Generation | None], dict[str, Any]]
 ) -> StreamingResponse:
     """Answer with server-sent events.
 
     Args:
+        context: of the request.
+        request: what to answer.
         event: makes an event's data of a piece of text, or of the rest and the whole answer at the end.
     """
     loop = asyncio.get_running_loop()
@@ -110,7 +147,7 @@ async def stream(
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
     # What is wrong with the request is raised here, before the stream begins, and answered as an error of its own.
-    future = await run_in_threadpool(call.runtime.engine.generate, question.request, put)
+    future = await run_in_threadpool(context.runtime.engine.generate, request.generation, put)
     future.add_done_callback(lambda _: put(None))
 
     async def events() -> AsyncIterator[str]:
@@ -123,7 +160,7 @@ async def stream(
             generation = await asyncio.wrap_future(future)
             yield _event(number + 1, event(generation.text.removeprefix(sent), generation))
         except EngineError as error:
-            yield _error(error.message)
+            yield _error(from_engine(error).message)
         except Exception:
             logger.exception("A stream failed")
             yield _error("The local runtime met an error of its own; its log says more.")
@@ -134,7 +171,7 @@ async def stream(
 
 
 def created_at() -> dict[str, str]:
-    """When an answer was made."""
+    """Say when an answer was made."""
     return {"created_at": now()}
 
 
@@ -145,7 +182,3 @@ def _event(number: int, data: dict[str, Any]) -> str:
 def _error(message: str) -> str:
     data = json.dumps({"errors": [{"code": "generation_failed", "message": message}]})
     return f"event: error\ndata: {data}\n\n"
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

@@ -6,11 +6,11 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import not_found
-from ..http.fields import read_text, required
+from ..http.fields import Fields
 from ..http.patches import read_changes
 from ..store.models import Model
 from .assets import delete_tuned_model
-from .operations import Call, Operation, no_content
+from .operations import Operation, RequestContext, no_content
 
 CHANGEABLE = ("/name", "/description")
 
@@ -42,43 +42,44 @@ def model_document(model: Model) -> dict[str, Any]:
     }
 
 
-def find_model(call: Call, project_id: str, model_id: str) -> Model:
+def find_model(context: RequestContext, project_id: str, model_id: str) -> Model:
     """The tuned model of this id."""
-    model = call.runtime.models.get(project_id, model_id)
+    model = context.runtime.models.get(project_id, model_id)
     if model is None:
         raise not_found("This project has no model of this id: client.repository.list_models() shows those it has.")
     return model
 
 
-def get_model(call: Call) -> Response:
+def get_model(context: RequestContext) -> Response:
     """One tuned model."""
-    return JSONResponse(model_document(find_model(call, call.project_id(), call.path("model_id"))))
+    return JSONResponse(model_document(find_model(context, context.project_id(), context.path("model_id"))))
 
 
-def list_models(call: Call) -> Response:
+def list_models(context: RequestContext) -> Response:
     """A project's tuned models, newest first."""
-    limit, start = call.page()
-    models, total = call.runtime.models.page(call.project_id(), limit, start)
-    return call.listing([model_document(model) for model in models], total)
+    limit, start = context.page()
+    models, total = context.runtime.models.page(context.project_id(), limit, start)
+    return context.listing([model_document(model) for model in models], total)
 
 
-def update_model(call: Call) -> Response:
+def update_model(context: RequestContext) -> Response:
     """Change a model's name or description."""
-    model = find_model(call, call.project_id(), call.path("model_id"))
-    changes = read_changes(call.body, CHANGEABLE)
+    model = find_model(context, context.project_id(), context.path("model_id"))
+    changes = read_changes(context.body, CHANGEABLE)
     new = {path.removeprefix("/"): value for path, value in changes.items()}
+    fields = Fields({"name": model.name, "description": model.description, **new})
     changed = replace(
         model,
-        name=required(read_text({"name": model.name, **new}, "name", longest=255), "name"),
-        description=read_text({"description": model.description, **new}, "description", longest=10_000) or "",
+        name=fields.required_text("name", 255),
+        description=fields.text("description", 10_000) or "",
     )
-    call.runtime.models.update(changed)
+    context.runtime.models.update(changed)
     return JSONResponse(model_document(changed))
 
 
-def delete_model(call: Call) -> Response:
+def delete_model(context: RequestContext) -> Response:
     """Delete a tuned model that is not deployed."""
-    delete_tuned_model(call, find_model(call, call.project_id(), call.path("model_id")))
+    delete_tuned_model(context, find_model(context, context.project_id(), context.path("model_id")))
     return no_content()
 
 

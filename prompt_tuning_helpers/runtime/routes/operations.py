@@ -1,4 +1,4 @@
-"""What a route is: an operation of the REST API, and the call that its handler gets."""
+"""What a route is: an operation of the REST API, and the context that its handler gets."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..context import Runtime
 from ..http.errors import bad_request, not_found
-from ..http.fields import parse_object, show
+from ..http.fields import Fields, parse_fields, shorten
 
 Result = TypeVar("Result")
 
@@ -19,7 +19,7 @@ LONGEST_PAGE = 200
 
 
 @dataclass
-class Call:
+class RequestContext:
     """One request to an operation.
 
     Args:
@@ -35,39 +35,40 @@ class Call:
     dialect: str
 
     def path(self, name: str) -> str:
-        """A part of the path."""
+        """Give a part of the path."""
         return str(self.request.path_params[name])
 
     def query(self, name: str) -> str | None:
-        """A query parameter; ``None`` when it is left out or empty."""
+        """Give a query parameter; ``None`` when it is left out or empty."""
         return self.request.query_params.get(name) or None
 
-    def json(self) -> dict[str, Any]:
-        """The body, which must be a JSON object."""
-        return parse_object(self.body)
+    def fields(self) -> Fields:
+        """Read the body, which must be a JSON object."""
+        return parse_fields(self.body)
 
-    async def prepare(self, read: Callable[["Call"], Result]) -> Result:
-        """Read a question for a model in a thread; when very many are waiting to be read, this one is refused."""
+    async def prepare(self, read: Callable[["RequestContext"], Result]) -> Result:
+        """Read an inference request in a thread; when very many are waiting to be read, this one is refused."""
         return await self.runtime.questions.run(self.request, partial(read, self))
 
-    def project_id(self, body: dict[str, Any] | None = None) -> str:
-        """The project that the query or the body names; it must be there."""
-        named = (body or {}).get("project_id") or self.query("project_id")
+    def project_id(self, body: Fields | None = None) -> str:
+        """Find the project that the query or the body names; it must be there."""
+        values = {} if body is None else body.values
+        named = values.get("project_id") or self.query("project_id")
         if named is None:
-            if self.query("space_id") or (body or {}).get("space_id"):
+            if self.query("space_id") or values.get("space_id"):
                 raise bad_request("Deployment spaces are not offered here: use a project, by project_id.")
             raise bad_request("project_id is missing: add it to the query.", "missing_project_id")
         if not isinstance(named, str):
-            raise bad_request(f"project_id must be a string; it is {show(named)}.")
+            raise bad_request(f"project_id must be a string; it is {shorten(named)}.")
         if self.runtime.projects.get(named) is None:
             raise not_found(
-                f"Project {show(named)} is not there. The runtime's own is {self.runtime.secrets.project_id}.",
+                f"Project {shorten(named)} is not there. The runtime's own is {self.runtime.secrets.project_id}.",
                 "project_not_found",
             )
         return named
 
     def page(self, default: int = 100) -> tuple[int, int]:
-        """The limit and the start of a page, from the query."""
+        """Read the limit and the start of a page from the query."""
         return self._whole("limit", default, 1, LONGEST_PAGE), self._whole("start", 0, 0, 2**31)
 
     def _whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -76,11 +77,13 @@ class Call:
             return default
         # isdecimal alone would let other scripts' digits and numbers of any length through.
         if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
-            raise bad_request(f"The query's {name} must be a whole number from {least} to {most}; it is {show(text)}.")
+            raise bad_request(
+                f"The query's {name} must be a whole number from {least} to {most}; it is {shorten(text)}."
+            )
         return int(text)
 
     def listing(self, documents: list[dict[str, Any]], total: int, default: int = 100) -> Response:
-        """A page of documents, with the link to the next page if there is one."""
+        """Answer with a page of documents, and with the link to the next page if there is one."""
         limit, start = self.page(default)
         path = self.request.url.path
         answer: dict[str, Any] = {
@@ -101,8 +104,8 @@ class Call:
         return urlencode(pairs)
 
 
-Plain = Callable[[Call], Response]
-Handler = Plain | Callable[[Call], Awaitable[Response]]
+Plain = Callable[[RequestContext], Response]
+Handler = Plain | Callable[[RequestContext], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -131,5 +134,5 @@ class Operation:
 
 
 def no_content() -> Response:
-    """A 204."""
+    """Answer with a 204."""
     return Response(status_code=204)

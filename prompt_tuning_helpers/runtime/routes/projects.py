@@ -5,10 +5,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request, not_found
-from ..http.fields import read_text, required
 from ..store.projects import Project
 from ..store.removal import remove_project
-from .operations import Call, Operation, no_content
+from .operations import Operation, RequestContext, no_content
 
 # The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.
 STORAGE: dict[str, Any] = {
@@ -46,46 +45,47 @@ def project_document(project: Project) -> dict[str, Any]:
     }
 
 
-def get_project(call: Call) -> Response:
+def get_project(context: RequestContext) -> Response:
     """One project."""
-    return JSONResponse(project_document(_find(call)))
+    return JSONResponse(project_document(_find(context)))
 
 
-def list_projects(call: Call) -> Response:
+def list_projects(context: RequestContext) -> Response:
     """All projects, or those of one name."""
-    name = call.query("name")
-    projects = [project for project in call.runtime.projects.all() if name in (None, project.name)]
+    name = context.query("name")
+    projects = [project for project in context.runtime.projects.all() if name in (None, project.name)]
     return JSONResponse({"total_results": len(projects), "resources": [project_document(item) for item in projects]})
 
 
-def create_project(call: Call) -> Response:
+def create_project(context: RequestContext) -> Response:
     """Make a project."""
-    body = call.json()
-    name = required(read_text(body, "name", longest=255), "name")
-    project = call.runtime.projects.create(name, read_text(body, "description", longest=5000) or "")
+    body = context.fields()
+    name = body.required_text("name", 255)
+    project = context.runtime.projects.create(name, body.text("description", 5000) or "")
     return JSONResponse({"location": f"/v2/projects/{project.id}"}, status_code=201)
 
 
-def delete_project(call: Call) -> Response:
+def delete_project(context: RequestContext) -> Response:
     """Delete a project with all it holds."""
-    project_id = _find(call).id
-    if project_id == call.runtime.secrets.project_id:
+    project_id = _find(context).id
+    if project_id == context.runtime.secrets.project_id:
         raise bad_request("This is the runtime's own project, which stays: `reset` it, or the whole runtime.")
-    remove_project(call.runtime, project_id)
+    remove_project(context.runtime, project_id)
     return no_content()
 
 
-def reset_project(call: Call) -> Response:
+def reset_project(context: RequestContext) -> Response:
     """Delete all that a project holds; its id stays."""
-    remove_project(call.runtime, _find(call).id, keep=True)
+    remove_project(context.runtime, _find(context).id, keep=True)
     return no_content()
 
 
-def _find(call: Call) -> Project:
-    project = call.runtime.projects.get(call.path("project_id"))
+def _find(context: RequestContext) -> Project:
+    project = context.runtime.projects.get(context.path("project_id"))
     if project is None:
         raise not_found(
-            f"This project is not there. The runtime's own is {call.runtime.secrets.project_id}.", "project_not_found"
+            f"This project is not there. The runtime's own is {context.runtime.secrets.project_id}.",
+            "project_not_found",
         )
     return project
 

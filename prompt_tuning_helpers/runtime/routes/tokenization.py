@@ -5,23 +5,21 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request
-from ..http.fields import read_flag, read_object, read_text, required
 from .foundation_models import find_card, warnings_for
-from .operations import Call, Operation
+from .operations import Operation, RequestContext
 from .text import LONGEST_INPUT
 
 
-def tokenize(call: Call) -> Response:
-    """The tokens of a text."""
-    body = call.json()
-    card = find_card(call, required(read_text(body, "model_id"), "model_id"))
-    call.project_id(body)
-    text = read_text(body, "input", longest=LONGEST_INPUT)
-    if text is None:
+def tokenize(context: RequestContext) -> Response:
+    """Split a text into its tokens, or count them."""
+    body = context.fields()
+    card = find_card(context, body.required_text("model_id"))
+    context.project_id(body)
+    text = body.text("input", LONGEST_INPUT)
+    if text is None:  # an empty text is a text
         raise bad_request("input is missing: give it the text.")
-    parameters = read_object(body, "parameters") or {}
-    return_tokens = read_flag(parameters, "return_tokens", "parameters.")
-    engine = call.runtime.engine
+    return_tokens = body.object("parameters").flag("return_tokens")
+    engine = context.runtime.engine
     result: dict[str, Any]
     if return_tokens:
         tokens = engine.tokenize(card.model_id, text)

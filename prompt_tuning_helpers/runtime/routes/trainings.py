@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 
 from ...engine.job_folder import Job
 from ...engine.metrics import MetricRecord
-from ..http.errors import bad_request, not_found
-from ..http.fields import show
+from ..http.errors import bad_request, code_of, not_found
+from ..http.fields import shorten
 from ..jobs.folder import make_job_folder
 from ..store.removal import remove_training
 from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
-from .operations import Call, Operation, no_content
+from .operations import Operation, RequestContext, no_content
 from .tuning_request import read_base_model, read_tuning_request
 
 TYPES = ("prompt_tuning",)
@@ -24,7 +24,7 @@ STATES = ("pending", "running", *TERMINAL)
 EXPERIMENT = "wx_prompt_tune"
 
 
-def training_document(call: Call, training: Training) -> dict[str, Any]:
+def training_document(context: RequestContext, training: Training) -> dict[str, Any]:
     """A training as clients see it; its model's id is there from the moment it is completed."""
     path = training.request["results_reference"]["path"]
     entity: dict[str, Any] = {
@@ -44,7 +44,7 @@ def training_document(call: Call, training: Training) -> dict[str, Any]:
                 "assets_path": f"{path}/{training.id}/assets",
             },
         },
-        "status": _status(call, training),
+        "status": _status(context, training),
         "tags": training.tags,
         "training_data_references": training.request["training_data_references"],
     }
@@ -64,10 +64,10 @@ def training_document(call: Call, training: Training) -> dict[str, Any]:
     }
 
 
-def _status(call: Call, training: Training) -> dict[str, Any]:
+def _status(context: RequestContext, training: Training) -> dict[str, Any]:
     status: dict[str, Any] = {"state": training.state}
-    report = call.runtime.jobs.report(training.id)
-    if training.state == "pending" and call.runtime.trainings.has_others_ahead(training):
+    report = context.runtime.jobs.report(training.id)
+    if training.state == "pending" and context.runtime.trainings.has_others_ahead(training):
         status = {"state": "queued", "message": {"level": "info", "text": "Another training comes first."}}
     elif report.row_counts and (notice := report.row_counts.notice(_setting(training, "max_input_tokens"))):
         status["message"] = {"level": "warning", "text": notice}
@@ -78,7 +78,10 @@ def _status(call: Call, training: Training) -> dict[str, Any]:
     if training.completed_at is not None:
         status["completed_at"] = training.completed_at
     if training.failure is not None:
-        status["failure"] = {"trace": training.id, "errors": [training.failure]}
+        status["failure"] = {
+            "trace": training.id,
+            "errors": [{**training.failure, "code": code_of(training.failure["code"])}],
+        }
         status["message"] = {"level": "error", "text": training.failure["message"]}
     # Left out while there are none: the SDK's plot cannot take an empty list.
     if report.metrics:
@@ -112,26 +115,26 @@ def _metric(record: MetricRecord) -> dict[str, Any]:
     return {"timestamp": record.timestamp, "iteration": record.iteration, "ml_metrics": inner}
 
 
-def create_training(call: Call) -> Response:
+def create_training(context: RequestContext) -> Response:
     """Check a training's settings and data, and put it into the queue."""
-    body, runtime = call.json(), call.runtime
-    project_id = call.project_id(body)
+    body, runtime = context.fields(), context.runtime
+    project_id = context.project_id(body)
     card = runtime.cards.get(read_base_model(body))
     if card is None:
         raise bad_request(
-            f"prompt_tuning.base_model.model_id {show(read_base_model(body))} cannot be tuned here. These can: "
+            f"prompt_tuning.base_model.model_id {shorten(read_base_model(body))} cannot be tuned here. These can: "
             f"{', '.join(sorted(runtime.cards))}.",
             "model_not_supported",
         )
     wanted = read_tuning_request(body, card, list(TASKS))
-    data = _training_data(call, project_id, wanted.asset_id)
+    data = _training_data(context, project_id, wanted.asset_id)
     runtime.engine.check_training_data(card.model_id, data, wanted.settings)
     training_id = str(uuid.uuid4())
     folder = runtime.jobs.folder(training_id)
     try:
         make_job_folder(folder, Job(card.source, card.model_id, data, wanted.settings))
         with runtime.database.transaction():
-            tags = _tags(call, project_id, wanted.tags, wanted.name)
+            tags = _tags(context, project_id, wanted.tags, wanted.name)
             training = runtime.trainings.create(
                 training_id, project_id, wanted.name, wanted.description, tags, wanted.body
             )
@@ -139,68 +142,70 @@ def create_training(call: Call) -> Response:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     runtime.jobs.wake()
-    return JSONResponse({**training_document(call, training), **warnings_for(card)}, status_code=201)
+    return JSONResponse({**training_document(context, training), **warnings_for(card)}, status_code=201)
 
 
-def _training_data(call: Call, project_id: str, asset_id: str) -> Path:
-    asset = call.runtime.assets.get(project_id, asset_id)
+def _training_data(context: RequestContext, project_id: str, asset_id: str) -> Path:
+    asset = context.runtime.assets.get(project_id, asset_id)
     if asset is None:
         raise bad_request(
-            f"This project has no data asset {show(asset_id)}: upload the training file and pass its id.",
+            f"This project has no data asset {shorten(asset_id)}: upload the training file and pass its id.",
             "training_data_not_found",
         )
-    complete = [item for item in call.runtime.assets.attachments(asset) if item.complete]
+    complete = [item for item in context.runtime.assets.attachments(asset) if item.complete]
     if not complete:
-        raise bad_request(f"The data asset {show(asset.name)} has no file: upload it again.", "training_data_not_found")
-    return call.runtime.assets.blob(complete[0].id)
+        raise bad_request(
+            f"The data asset {shorten(asset.name)} has no file: upload it again.", "training_data_not_found"
+        )
+    return context.runtime.assets.blob(complete[0].id)
 
 
-def _tags(call: Call, project_id: str, given: list[str], name: str) -> list[str]:
+def _tags(context: RequestContext, project_id: str, given: list[str], name: str) -> list[str]:
     """The tags, of which the second names the experiment asset; trainings of one group share it."""
     tags = ["prompt_tuning", *(tag for tag in given if tag != "prompt_tuning")]
     experiments = [tag for tag in tags if tag.startswith(f"{EXPERIMENT}.")]
     if not experiments:
-        experiments = [f"{EXPERIMENT}.{call.runtime.assets.create(project_id, name, EXPERIMENT).id}"]
+        experiments = [f"{EXPERIMENT}.{context.runtime.assets.create(project_id, name, EXPERIMENT).id}"]
     return [tags[0], *experiments, *(tag for tag in tags[1:] if tag not in experiments)]
 
 
-def _find(call: Call) -> Training:
-    training = call.runtime.trainings.get(call.project_id(), call.path("training_id"))
+def _find(context: RequestContext) -> Training:
+    training = context.runtime.trainings.get(context.project_id(), context.path("training_id"))
     if training is None:
         raise not_found("This project has no training of this id: experiment.runs.list() shows those it has.")
     return training
 
 
-def get_training(call: Call) -> Response:
+def get_training(context: RequestContext) -> Response:
     """One training."""
-    return JSONResponse(training_document(call, _find(call)))
+    return JSONResponse(training_document(context, _find(context)))
 
 
-def list_trainings(call: Call) -> Response:
+def list_trainings(context: RequestContext) -> Response:
     """A project's trainings, newest first."""
-    kind, state = call.query("type"), call.query("state")
+    kind, state = context.query("type"), context.query("state")
     if state is not None and state not in STATES:
-        raise bad_request(f"The query's state must be one of {', '.join(STATES)}; it is {show(state)}.")
+        raise bad_request(f"The query's state must be one of {', '.join(STATES)}; it is {shorten(state)}.")
     # The SDK joins several tags by commas, or repeats the parameter.
-    tags = [tag for text in call.request.query_params.getlist("tag_value") for tag in text.split(",") if tag]
-    limit, start = call.page()
-    trainings, total = call.runtime.trainings.page(call.project_id(), limit, start, state, tags)
+    tags = [tag for text in context.request.query_params.getlist("tag_value") for tag in text.split(",") if tag]
+    limit, start = context.page()
+    trainings, total = context.runtime.trainings.page(context.project_id(), limit, start, state, tags)
     if kind is not None and kind not in TYPES:
         trainings, total = [], 0
-    return call.listing([training_document(call, training) for training in trainings], total)
+    return context.listing([training_document(context, training) for training in trainings], total)
 
 
-def delete_training(call: Call) -> Response:
+def delete_training(context: RequestContext) -> Response:
     """Cancel a training, or with ``hard_delete`` delete its record, too."""
-    training = _find(call)
-    if (call.query("hard_delete") or "false").lower() == "true":
-        remove_training(call.runtime, training.id)
+    training = _find(context)
+    if (context.query("hard_delete") or "false").lower() == "true":
+        remove_training(context.runtime, training.id)
         return no_content()
-    if not call.runtime.trainings.cancel(training.id):
-        state = (call.runtime.trainings.find(training.id) or training).state
+    if not context.runtime.trainings.cancel(training.id):
+        state = (context.runtime.trainings.find(training.id) or training).state
         # The SDK looks for these words and takes the answer for a success.
         raise bad_request(f"Job already completed with state {state}. Pass hard_delete=True to delete its record.")
-    call.runtime.jobs.end(training.id)
+    context.runtime.jobs.end(training.id)
     return no_content()
 
 

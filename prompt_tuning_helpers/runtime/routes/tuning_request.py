@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ...engine import ModelCard, TuningSettings
 from ..http.errors import bad_request
-from ..http.fields import read_flag, read_integer, read_number, read_object, read_text, read_texts, required, show
+from ..http.fields import Fields, shorten
 
 MOST = 100_000
 INIT_METHODS = ("text", "random")
@@ -30,15 +30,12 @@ class TuningRequest:
     body: dict[str, Any]
 
 
-def read_base_model(body: dict[str, Any]) -> str:
-    """The id of the base model that a training request asks for."""
-    tuning = required(read_object(body, "prompt_tuning"), "prompt_tuning")
-    base_model = required(read_object(tuning, "base_model", "prompt_tuning."), "prompt_tuning.base_model")
-    name = "prompt_tuning.base_model.model_id"
-    return required(read_text(base_model, "model_id", "prompt_tuning.base_model."), name)
+def read_base_model(body: Fields) -> str:
+    """Read the id of the base model that a training request asks for."""
+    return body.required_object("prompt_tuning").required_object("base_model").required_text("model_id")
 
 
-def read_tuning_request(body: dict[str, Any], card: ModelCard, tasks: list[str]) -> TuningRequest:
+def read_tuning_request(body: Fields, card: ModelCard, tasks: list[str]) -> TuningRequest:
     """Check a training request.
 
     Args:
@@ -49,81 +46,83 @@ def read_tuning_request(body: dict[str, Any], card: ModelCard, tasks: list[str])
     Raises:
         ApiError: 400 for the first thing that is wrong.
     """
-    tuning = required(read_object(body, "prompt_tuning"), "prompt_tuning")
-    asset_id, reference = _read_data_reference(body)
-    results = read_object(body, "results_reference") or {}
-    location = read_object(results, "location", "results_reference.") or {}
-    path = read_text(location, "path", "results_reference.location.") or "default_tuning_output"
-    if read_flag(body, "auto_update_model") is False:
+    tuning = body.required_object("prompt_tuning")
+    asset_id, data_reference = _read_data_reference(body)
+    results_reference = _read_results_reference(body.object("results_reference"))
+    if body.flag("auto_update_model") is False:
         raise bad_request(
             "auto_update_model=False is not offered here, because storing the model later needs object storage: "
             "leave it True."
         )
-    tuning_type = read_text(tuning, "tuning_type", "prompt_tuning.") or "prompt_tuning"
-    if tuning_type != "prompt_tuning":
-        raise bad_request(f"prompt_tuning.tuning_type must be prompt_tuning; it is {show(tuning_type)}.")
-    task_id = read_text(tuning, "task_id", "prompt_tuning.")
-    if task_id is not None and task_id not in tasks:
-        raise bad_request(f"prompt_tuning.task_id must be one of {', '.join(tasks)}; it is {show(task_id)}.")
+    if tuning.text("tuning_type") not in (None, "", "prompt_tuning"):
+        raise tuning.wrong("tuning_type", "prompt_tuning")
+    task_id = tuning.choice("task_id", tasks)
     settings = _read_settings(tuning, card)
-    shown = {name: value for name, value in asdict(settings).items() if value is not None}
-    if task_id is not None:
-        shown["task_id"] = task_id
-    shown.update(base_model={"model_id": card.model_id}, tuning_type=tuning_type)
     return TuningRequest(
-        name=required(read_text(body, "name", longest=255), "name"),
-        description=read_text(body, "description", longest=10_000) or "",
-        tags=read_texts(body, "tags"),
+        name=body.required_text("name", 255),
+        description=body.text("description", 10_000) or "",
+        tags=body.texts("tags"),
         asset_id=asset_id,
         settings=settings,
         body={
-            "prompt_tuning": dict(sorted(shown.items())),
-            "training_data_references": [reference],
-            "results_reference": {"type": str(results.get("type", "container"))[:100], "path": path},
+            "prompt_tuning": _shown(settings, card, task_id),
+            "training_data_references": [data_reference],
+            "results_reference": results_reference,
         },
     )
 
 
-def _read_data_reference(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    references = body.get("training_data_references")
+def _shown(settings: TuningSettings, card: ModelCard, task_id: str | None) -> dict[str, Any]:
+    """Say again what is tuned, and how, by name and without what is not set."""
+    shown = {
+        **asdict(settings),
+        "task_id": task_id,
+        "base_model": {"model_id": card.model_id},
+        "tuning_type": "prompt_tuning",
+    }
+    return {name: shown[name] for name in sorted(shown) if shown[name] is not None}
+
+
+def _read_results_reference(results: Fields) -> dict[str, str]:
+    path = results.object("location").text("path") or "default_tuning_output"
+    return {"type": str(results.values.get("type", "container"))[:100], "path": path}
+
+
+def _read_data_reference(body: Fields) -> tuple[str, dict[str, Any]]:
+    """Read the id of the one data asset, and the reference to it as clients see it again."""
+    references = body.values.get("training_data_references")
     if not isinstance(references, list) or len(references) != 1 or not isinstance(references[0], dict):
         raise bad_request("training_data_references must be a list of one object: a data asset with the training rows.")
-    where = "training_data_references[0]."
-    kind = read_text(references[0], "type", where)
-    if kind != "data_asset":
-        raise bad_request(f"{where}type must be data_asset: upload the file and pass its id; it is {show(kind)}.")
-    location = required(read_object(references[0], "location", where), f"{where}location")
-    asset_id = read_text(location, "id", f"{where}location.")
-    href = read_text(location, "href", f"{where}location.") or ""
+    reference = Fields(references[0], "training_data_references[0].")
+    if reference.text("type") != "data_asset":
+        raise reference.wrong("type", "data_asset: upload the file and pass its id")
+    location = reference.required_object("location")
+    asset_id, href = location.text("id"), location.text("href") or ""
     if asset_id is None:
-        try:
-            asset_id = urlsplit(href).path.rsplit("/", 1)[-1]
-        except ValueError:
-            asset_id = ""
-    asset_id = required(asset_id, f"{where}location.id")
+        asset_id = _last_part(href)
+    if not asset_id:
+        raise location.missing("id")
     shown = {"id": asset_id, "href": href or f"/v2/assets/{asset_id}"}
-    return asset_id, {"connection": {}, "location": shown, "type": kind}
+    return asset_id, {"connection": {}, "location": shown, "type": "data_asset"}
 
 
-def _read_settings(tuning: dict[str, Any], card: ModelCard) -> TuningSettings:
-    where, defaults, longest = "prompt_tuning.", card.defaults, card.max_sequence_length
+def _last_part(href: str) -> str:
+    try:
+        return urlsplit(href).path.rsplit("/", 1)[-1]
+    except ValueError:
+        return ""
+
+
+def _read_settings(tuning: Fields, card: ModelCard) -> TuningSettings:
+    defaults, longest = card.defaults, card.max_sequence_length
 
     def whole(name: str, least: int, most: int) -> int:
-        value = read_integer(tuning, name, least, most, where)
+        value = tuning.integer(name, least, most)
         return int(getattr(defaults, name)) if value is None else value
 
-    init_text = read_text(tuning, "init_text", where, 20_000)
-    init_method = read_text(tuning, "init_method", where) or defaults.init_method
-    if init_method not in INIT_METHODS:
-        raise bad_request(f"{where}init_method must be one of {', '.join(INIT_METHODS)}; it is {show(init_method)}.")
-    if init_method == "text":
-        init_text = required(init_text or defaults.init_text, f"{where}init_text, which init_method text needs,")
-    verbalizer = read_text(tuning, "verbalizer", where, 20_000) or defaults.verbalizer
-    if "{{input}}" not in verbalizer:
-        raise bad_request(
-            f"{where}verbalizer must contain {{{{input}}}}, where each row's input goes; it is {show(verbalizer)}."
-        )
-    learning_rate = read_number(tuning, "learning_rate", 100, where)
+    init_method, init_text = _read_start(tuning, defaults)
+    verbalizer = _read_verbalizer(tuning, defaults)
+    learning_rate = tuning.number("learning_rate", 100)
     return TuningSettings(
         num_virtual_tokens=whole("num_virtual_tokens", 1, longest),
         init_method=init_method,
@@ -137,3 +136,25 @@ def _read_settings(tuning: dict[str, Any], card: ModelCard) -> TuningSettings:
         verbalizer=verbalizer,
         seed=whole("seed", 0, 2**31 - 1),
     )
+
+
+def _read_start(tuning: Fields, defaults: TuningSettings) -> tuple[str, str | None]:
+    """Read where the soft prompt starts from: the method, and the text that one of the methods needs."""
+    text = tuning.text("init_text", 20_000)
+    method = tuning.choice("init_method", INIT_METHODS) or defaults.init_method
+    if method != "text":
+        return method, text
+    text = text or defaults.init_text
+    if not text:
+        raise tuning.missing("init_text", ", which init_method text needs,")
+    return method, text
+
+
+def _read_verbalizer(tuning: Fields, defaults: TuningSettings) -> str:
+    verbalizer = tuning.text("verbalizer", 20_000) or defaults.verbalizer
+    if "{{input}}" not in verbalizer:
+        raise bad_request(
+            f"{tuning.where}verbalizer must contain {{{{input}}}}, where each row's input goes; it is "
+            f"{shorten(verbalizer)}."
+        )
+    return verbalizer

@@ -53,7 +53,7 @@ def check_claimed(state: State) -> None:
 
 
 def _is_of_older_version(state: State, names: set[str]) -> bool:
-    """Whether a folder without a marker was made by a version that wrote none."""
+    """Say whether a folder without a marker was made by a version that wrote none."""
     # What is left there of a reset, or of a start that failed.
     if {state.lock.name} <= names <= {state.lock.name, state.log.name, state.notebook_log.name}:
         return True

@@ -48,7 +48,7 @@ Column = tuple[str, str, int, int]  # its name, type, whether it may not be null
 
 
 def now() -> str:
-    """The time, as watsonx.ai writes it."""
+    """Give the time, as watsonx.ai writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -79,18 +79,18 @@ class Database:
             raise
 
     def rows(self, query: str, *values: str | int | None) -> list[sqlite3.Row]:
-        """All rows that a query gives."""
+        """Give all rows that a query gives."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
     def row(self, query: str, *values: str | int | None) -> sqlite3.Row | None:
-        """The first row that a query gives, if any."""
+        """Give the first row that a query gives, if any."""
         found = self.rows(query, *values)
         return found[0] if found else None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside happens, and is on disk afterwards, or nothing happens; within another it is part of it."""
+        """Make one change of all that happens inside: it is on disk afterwards, or not made. One in another joins it."""
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
@@ -112,7 +112,7 @@ class Database:
 
 
 def is_of_runtime(path: Path) -> bool:
-    """Whether a file is the database of a runtime, of whichever version."""
+    """Say whether a file is the database of a runtime, of whichever version."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return _columns_by_table(connection).keys() >= _expected().keys()
@@ -121,7 +121,7 @@ def is_of_runtime(path: Path) -> bool:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, state: State) -> bool:
-    """Make the tables, or change those of an older version, all or nothing; gives whether there were none."""
+    """Make the tables, or change those of an older version, all or nothing; say whether there were none."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     is_new = version == 0 and not _columns_by_table(connection)
     if version == 0 and not is_new:

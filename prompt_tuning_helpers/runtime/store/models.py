@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .database import Database
+from .table import Table
 
 
 @dataclass(frozen=True)
@@ -32,46 +33,44 @@ class Models:
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self._database = database
+        self._table = Table(database, "models", Model)
         self._folder = folder
 
+    def add(self, model: Model) -> None:
+        """Record a model whose soft prompt is in its place."""
+        self._table.insert(model)
+
     def get(self, project_id: str, model_id: str) -> Model | None:
-        """A model of a project, if it is there."""
-        row = self._database.row("SELECT * FROM models WHERE id = ? AND project_id = ?", model_id, project_id)
-        return _model(row) if row else None
+        """Give a model of a project, if it is there."""
+        return self._table.get(id=model_id, project_id=project_id)
 
     def page(self, project_id: str, limit: int, start: int = 0) -> tuple[list[Model], int]:
-        """A page of a project's models, newest first, and how many there are in all."""
-        rows = self._database.rows(
-            "SELECT * FROM models WHERE project_id = ? ORDER BY position DESC LIMIT ? OFFSET ?",
-            project_id,
-            limit,
-            start,
-        )
-        total = self._database.row("SELECT COUNT(*) AS n FROM models WHERE project_id = ?", project_id)
-        return [_model(row) for row in rows], total["n"] if total else 0
+        """Give a page of a project's models, newest first, and how many there are in all."""
+        return self._table.page(limit, start, project_id=project_id)
 
     def update(self, model: Model) -> None:
         """Record a model's new name and description."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE models SET name = ?, description = ? WHERE id = ?", (model.name, model.description, model.id)
-            )
+        self._table.update(model, "name", "description")
 
     def delete(self, model: Model) -> bool:
-        """Delete a model; ``False``, and nothing done, while it is deployed."""
+        """Delete a model; give ``False``, and do nothing, while it is deployed."""
         try:
-            with self._database.transaction() as connection:
-                connection.execute("DELETE FROM models WHERE id = ?", (model.id,))
+            self._table.delete(id=model.id)
         except sqlite3.IntegrityError:
             return False
-        shutil.rmtree(self.soft_prompt(model.id), ignore_errors=True)
+        self.remove_soft_prompt(model.id)
         return True
 
+    def delete_all(self, project_id: str) -> list[str]:
+        """Delete the records of a project's models, of which none is deployed; give their ids."""
+        models = self._table.select("project_id = ?", project_id)
+        self._table.delete(project_id=project_id)
+        return [model.id for model in models]
+
+    def remove_soft_prompt(self, model_id: str) -> None:
+        """Remove the soft prompt of a model whose record was deleted, or of one that was never recorded."""
+        shutil.rmtree(self.soft_prompt(model_id), ignore_errors=True)
+
     def soft_prompt(self, model_id: str) -> Path:
-        """The folder of a model's soft prompt; the id is one of ours."""
+        """Give the folder of a model's soft prompt; the id is one of ours."""
         return self._folder / model_id
-
-
-def _model(row: sqlite3.Row) -> Model:
-    return Model(**{key: row[key] for key in row.keys() if key != "position"})  # noqa: SIM118

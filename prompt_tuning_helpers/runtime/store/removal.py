@@ -1,7 +1,5 @@
 """Deleting what consists of more than one record, and the files that go with them."""
 
-import shutil
-
 from ..context import Runtime
 
 
@@ -15,12 +13,22 @@ def remove_project(runtime: Runtime, project_id: str, keep: bool = False) -> Non
     """Delete a project with all it holds; the files of the records that were deleted, and no others, go with it.
 
     Args:
+        runtime: whose project it is.
+        project_id: of the project.
         keep: leave the project itself, empty.
     """
-    removed = runtime.projects.empty(project_id) if keep else runtime.projects.delete(project_id)
-    for training in removed.trainings:
-        runtime.jobs.remove(training)
-    for attachment in removed.attachments:
+    with runtime.database.transaction():
+        # Deployments come first: a model that is deployed cannot be deleted.
+        runtime.deployments.delete_all(project_id)
+        models = runtime.models.delete_all(project_id)
+        trainings = runtime.trainings.delete_all(project_id)
+        attachments = runtime.assets.delete_all(project_id)
+        if not keep:
+            runtime.projects.delete(project_id)
+    for training in trainings:
+        runtime.jobs.remove(training.id)
+    for attachment in attachments:
         runtime.assets.remove_content(attachment)
-    for model in removed.models:
-        shutil.rmtree(runtime.models.soft_prompt(model), ignore_errors=True)
+    # A model may lie in its place before it is recorded, under the id that its training has for it.
+    for model in {*models, *(training.model_id for training in trainings)}:
+        runtime.models.remove_soft_prompt(model)

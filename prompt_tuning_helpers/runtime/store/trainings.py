@@ -1,12 +1,13 @@
 """Trainings: what was asked for, how far it is, and what came of it."""
 
 import json
-import sqlite3
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from .database import Database, now
+from .models import Model, Models
+from .table import Table
 
 TERMINAL = ("completed", "failed", "canceled")
 
@@ -22,7 +23,6 @@ class Training:
         model_id: the id that the tuned model has or will have.
     """
 
-    position: int
     id: str
     project_id: str
     name: str
@@ -39,7 +39,7 @@ class Training:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Say whether nothing more will happen to it."""
         return self.state in TERMINAL
 
 
@@ -48,68 +48,68 @@ class Trainings:
 
     Args:
         database: where they are kept.
+        models: where a completed training's model is recorded.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, models: Models) -> None:
         self._database = database
+        self._table = Table(database, "trainings", Training, json_columns=("tags", "request", "failure"))
+        self._models = models
 
     def create(
         self, training_id: str, project_id: str, name: str, description: str, tags: list[str], request: dict[str, Any]
     ) -> Training:
         """Record a training that waits for its turn."""
         created = now()
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO trainings (id, project_id, name, description, tags, request, state, model_id, created_at,"
-                " modified_at) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
-                (
-                    *(training_id, project_id, name, description, json.dumps(tags), json.dumps(request)),
-                    *(str(uuid.uuid4()), created, created),
-                ),
-            )
-        made = self.get(project_id, training_id)
-        assert made is not None
-        return made
+        training = Training(
+            id=training_id,
+            project_id=project_id,
+            name=name,
+            description=description,
+            tags=tags,
+            request=request,
+            state="pending",
+            failure=None,
+            model_id=str(uuid.uuid4()),
+            created_at=created,
+            modified_at=created,
+            running_at=None,
+            completed_at=None,
+        )
+        self._table.insert(training)
+        return training
 
     def get(self, project_id: str, training_id: str) -> Training | None:
-        """A training of a project, if it is there."""
-        row = self._database.row("SELECT * FROM trainings WHERE id = ? AND project_id = ?", training_id, project_id)
-        return _training(row) if row else None
+        """Give a training of a project, if it is there."""
+        return self._table.get(id=training_id, project_id=project_id)
 
     def find(self, training_id: str) -> Training | None:
-        """A training of whichever project."""
-        row = self._database.row("SELECT * FROM trainings WHERE id = ?", training_id)
-        return _training(row) if row else None
+        """Give a training of whichever project, if it is there."""
+        return self._table.get(id=training_id)
 
     def page(
         self, project_id: str, limit: int, start: int = 0, state: str | None = None, tags: list[str] | None = None
     ) -> tuple[list[Training], int]:
-        """A page of a project's trainings, newest first, and how many there are in all."""
-        rows = self._database.rows("SELECT * FROM trainings WHERE project_id = ? ORDER BY position DESC", project_id)
+        """Give a page of a project's trainings, newest first, and how many there are in all."""
         found = [
             training
-            for training in map(_training, rows)
+            for training in reversed(self._table.select("project_id = ?", project_id))
             if (state is None or training.state == state) and set(tags or ()) <= set(training.tags)
         ]
         return found[start : start + limit], len(found)
 
     def next_waiting(self) -> Training | None:
-        """The training whose turn it is."""
+        """Give the training whose turn it is."""
         # One that is recorded as running was left so by an error in the queue's one thread.
-        row = self._database.row(
-            "SELECT * FROM trainings WHERE state IN ('pending', 'running') ORDER BY position LIMIT 1"
-        )
-        return _training(row) if row else None
+        return self._table.first("state IN ('pending', 'running')")
 
     def has_others_ahead(self, training: Training) -> bool:
-        """Whether an older training is not over yet."""
-        row = self._database.row(
-            "SELECT 1 FROM trainings WHERE state IN ('pending', 'running') AND position < ? LIMIT 1", training.position
-        )
-        return row is not None
+        """Say whether an older training is not over yet."""
+        older = "position < (SELECT position FROM trainings WHERE id = ?)"
+        return self._table.first(f"state IN ('pending', 'running') AND {older}", training.id) is not None
 
     def start(self, training_id: str) -> bool:
-        """Record that a waiting training runs; ``False`` if it no longer waits."""
+        """Record that a waiting training runs; give ``False`` if it no longer waits."""
         return self._change(training_id, ("pending",), "state = 'running', running_at = COALESCE(running_at, ?)", now())
 
     def wait_again(self, training_id: str) -> bool:
@@ -122,41 +122,48 @@ class Trainings:
             connection.execute("UPDATE trainings SET state = 'pending' WHERE state = 'running'")
 
     def cancel(self, training_id: str) -> bool:
-        """Record that a training is canceled; ``False`` if it is over already."""
+        """Record that a training is canceled; give ``False`` if it is over already."""
         return self._change(training_id, ("pending", "running"), "state = 'canceled', completed_at = ?", now())
 
     def fail(self, training_id: str, code: str, message: str) -> bool:
-        """Record why a training failed; ``False`` if it is over already."""
+        """Record why a training failed; give ``False`` if it is over already."""
         failure = json.dumps({"code": code, "message": message})
         return self._change(
             training_id, ("pending", "running"), "state = 'failed', failure = ?, completed_at = ?", failure, now()
         )
 
     def complete(self, training: Training) -> bool:
-        """Record a training's end together with its model; ``False`` if it is over already, or deleted."""
+        """Record a training's end together with its model; give ``False`` if it is over already, or deleted."""
         tuning = training.request["prompt_tuning"]
         finished = now()
-        with self._database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE trainings SET state = 'completed', completed_at = ?, modified_at = ?"
-                " WHERE id = ? AND state IN ('pending', 'running')",
-                (finished, finished, training.id),
-            ).rowcount
-            if changed:
-                connection.execute(
-                    "INSERT INTO models (id, project_id, training_id, name, description, base_model_id, task_id,"
-                    " verbalizer, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        *(training.model_id, training.project_id, training.id, training.name, training.description),
-                        *(tuning["base_model"]["model_id"], tuning.get("task_id"), tuning["verbalizer"], finished),
-                    ),
-                )
-        return changed > 0
+        model = Model(
+            id=training.model_id,
+            project_id=training.project_id,
+            training_id=training.id,
+            name=training.name,
+            description=training.description,
+            base_model_id=tuning["base_model"]["model_id"],
+            task_id=tuning.get("task_id"),
+            verbalizer=tuning["verbalizer"],
+            created_at=finished,
+        )
+        with self._database.transaction():
+            completed = self._change(
+                training.id, ("pending", "running"), "state = 'completed', completed_at = ?", finished
+            )
+            if completed:
+                self._models.add(model)
+        return completed
 
     def delete(self, training_id: str) -> None:
         """Delete a training's record; its model stays."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM trainings WHERE id = ?", (training_id,))
+        self._table.delete(id=training_id)
+
+    def delete_all(self, project_id: str) -> list[Training]:
+        """Delete the records of a project's trainings; give what they were."""
+        trainings = self._table.select("project_id = ?", project_id)
+        self._table.delete(project_id=project_id)
+        return trainings
 
     def _change(self, training_id: str, states: tuple[str, ...], change: str, *values: str) -> bool:
         marks = ", ".join("?" * len(states))
@@ -166,13 +173,3 @@ class Trainings:
                 (*values, now(), training_id, *states),
             ).rowcount
         return changed > 0
-
-
-def _training(row: sqlite3.Row) -> Training:
-    values = {key: row[key] for key in row.keys() if key not in ("tags", "request", "failure")}  # noqa: SIM118
-    return Training(
-        **values,
-        tags=json.loads(row["tags"]),
-        request=json.loads(row["request"]),
-        failure=json.loads(row["failure"]) if row["failure"] else None,
-    )
