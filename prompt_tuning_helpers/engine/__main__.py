@@ -37,7 +37,7 @@ def tune(
         typer.Option(metavar="PID", min=1, help="stop, with a checkpoint, once this process, the parent, is gone"),
     ] = None,
 ) -> None:
-    """Tune a soft prompt; run again on the same folder to go on after an interruption."""
+    """Tune a soft prompt; run again on the same folder to resume after an interruption."""
     from .errors import EngineError
     from .job import run_job
     from .job_folder import JOB
@@ -87,7 +87,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     job = Job(model, default_model_id(model), data.resolve(), completed)
     if (folder / JOB).is_file() and Job.read(folder) != job:
         raise EngineError(
-            f"{folder} holds a job with other settings or data. Name another folder for a new one; to go on with the "
+            f"{folder} holds a job with other settings or data. Name another folder for a new one; to resume the "
             "old one, leave out --data."
         )
     job.write(folder)  # under torchrun each process comes by here, and all write the same

@@ -113,7 +113,7 @@ class Trainings:
         return self._change(training_id, ("pending",), "state = 'running', running_at = COALESCE(running_at, ?)", now())
 
     def wait_again(self, training_id: str) -> bool:
-        """Record that a running training goes on later."""
+        """Record that a running training resumes later."""
         return self._change(training_id, ("running",), "state = 'pending'")
 
     def wait_all_again(self) -> None:
