@@ -33,7 +33,8 @@ class ModelCard:
         model_type: its family, as transformers calls it, for instance ``"llama"``.
         parameters: number of weights; ``None`` where it is not known before loading.
         max_sequence_length: tokens the model can attend to.
-        defaults: the settings of a tuning run that leaves them out.
+        defaults: the settings of a tuning run that omits them.
+        defaults_from_text: the same for a run that starts from a text.
     """
 
     model_id: str
@@ -42,6 +43,7 @@ class ModelCard:
     parameters: int | None
     max_sequence_length: int
     defaults: TuningSettings
+    defaults_from_text: TuningSettings
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,13 @@ class Engine:
 
 
 def _card(model_id: str, source: str) -> ModelCard:
-    return ModelCard(model_id=model_id, source=source, defaults=default_settings(source), **_facts(source))
+    return ModelCard(
+        model_id=model_id,
+        source=source,
+        defaults=default_settings(source),
+        defaults_from_text=default_settings(source, "text"),
+        **_facts(source),
+    )
 
 
 @cache

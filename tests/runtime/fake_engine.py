@@ -48,6 +48,7 @@ class FakeEngine:
                 parameters=1234,
                 max_sequence_length=512,
                 defaults=DEFAULTS,
+                defaults_from_text=DEFAULTS,
             )
             for model_id in self._models
         ]

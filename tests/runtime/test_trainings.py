@@ -276,3 +276,11 @@ def test_extra_settings_are_taken(client: TestClient, project: dict[str, str], t
     document = wait_for_training(client, project, train(num_virtual_tokens=25, seed=7, init_method="random"))
     tuning = document["entity"]["prompt_tuning"]
     assert (tuning["num_virtual_tokens"], tuning["seed"], tuning["init_method"]) == (25, 7, "random")
+
+
+def test_a_text_to_start_from_without_a_method_is_started_from(
+    client: TestClient, project: dict[str, str], train: Train
+) -> None:
+    """Random numbers are where a start is omitted; a text that was given is not dropped without a word."""
+    path = f"/ml/v4/trainings/{train(init_text='Classify', num_epochs=1)}"
+    assert client.get(path, params=project).json()["entity"]["prompt_tuning"]["init_method"] == "text"

@@ -216,7 +216,8 @@ OPERATIONS = [
         create_training,
         "Start a prompt tuning",
         heavy=True,
-        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; the data is checked at once",
+        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; init_text without init_method "
+        "is started from; rows longer than max_input_tokens are left out, not cut; the data is checked at once",
     ),
     Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
     Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),

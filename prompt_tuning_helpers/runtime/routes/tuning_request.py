@@ -114,13 +114,14 @@ def _last_part(href: str) -> str:
 
 
 def _read_settings(tuning: Fields, card: ModelCard) -> TuningSettings:
-    defaults, longest = card.defaults, card.max_sequence_length
+    init_method, init_text = _read_start(tuning, card.defaults)
+    defaults = card.defaults_from_text if init_method == "text" else card.defaults
+    longest = card.max_sequence_length
 
     def whole(name: str, least: int, most: int) -> int:
         value = tuning.integer(name, least, most)
         return int(getattr(defaults, name)) if value is None else value
 
-    init_method, init_text = _read_start(tuning, defaults)
     verbalizer = _read_verbalizer(tuning, defaults)
     learning_rate = tuning.number("learning_rate", 100)
     return TuningSettings(
@@ -141,7 +142,7 @@ def _read_settings(tuning: Fields, card: ModelCard) -> TuningSettings:
 def _read_start(tuning: Fields, defaults: TuningSettings) -> tuple[str, str | None]:
     """Read where the soft prompt starts from: the method, and the text that one of the methods needs."""
     text = tuning.text("init_text", 20_000)
-    method = tuning.choice("init_method", INIT_METHODS) or defaults.init_method
+    method = tuning.choice("init_method", INIT_METHODS) or ("text" if text else defaults.init_method)
     if method != "text":
         return method, text
     text = text or defaults.init_text

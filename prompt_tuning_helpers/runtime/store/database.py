@@ -90,7 +90,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Make one change of all that happens inside: it is on disk afterwards, or not made. One in another joins it."""
+        """Make one change of all that happens inside: it is then on disk, or not made. One in another joins it."""
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
