@@ -28,6 +28,7 @@ from prompt_tuning_helpers.connection import (
     _state_folder,
 )
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, write_record
+from tests.support.environment import placeless
 
 KEY = "a-very-secret-key"
 FRANKFURT = "https://eu-de.ml.cloud.ibm.com"
@@ -37,14 +38,8 @@ FRANKFURT = "https://eu-de.ml.cloud.ibm.com"
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment that says nothing, and a folder without ``.env``; what the SDK sets is undone."""
     monkeypatch.chdir(tmp_path)
-    kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
-    with mock.patch.dict(os.environ, kept, clear=True):
+    with mock.patch.dict(os.environ, placeless(), clear=True):
         yield
-
-
-def _is_ours(name: str) -> bool:
-    known = ("WATSONX_", "LOCAL_WATSONX_", "RUNTIME_ENV_", "WX_CLIENT", "LESSON_", "SSL_CERT", "JPY_")
-    return name.startswith(known) or name in ("PROJECT_ID", "SPACE_ID", "USER_ACCESS_TOKEN")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import REPOSITORY, offline_environment
+from tests.support.environment import REPOSITORY, SUPPORT, offline_environment
 
 NOTEBOOK = REPOSITORY / "notebooks" / "prompt_tuning_tutorial.ipynb"
 LAST_CELL = "data-connection"  # the next one starts the tuning
@@ -55,8 +55,8 @@ def run_first_cells(python: Path | str, runtime: Endpoint, folder: Path, places:
     environment = offline_environment(folder / "attempts") | places
     environment |= {"SSL_CERT_FILE": runtime.ca_bundle, "NO_PROXY": "*"}
     if python != sys.executable:  # that one has the helpers installed
-        environment["PYTHONPATH"] = str(REPOSITORY / "tests" / "offline")
-    command = [str(python), str(REPOSITORY / "tests" / "first_cells.py"), str(NOTEBOOK), LAST_CELL, runtime.url]
+        environment["PYTHONPATH"] = str(SUPPORT / "offline")
+    command = [str(python), str(SUPPORT / "first_cells.py"), str(NOTEBOOK), LAST_CELL, runtime.url]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import REPOSITORY, offline_environment
+from tests.support.environment import REPOSITORY, offline_environment
 
 PLUGIN = "prompt_tuning_helpers.pytest_plugin"
 

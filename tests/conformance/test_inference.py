@@ -8,8 +8,8 @@ import pytest
 from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.wml_client_error import WMLClientError
 
-from .conftest import Lesson
-from .service import NAME
+from tests.support.lesson import Lesson
+from tests.support.service import NAME
 
 pytestmark = pytest.mark.watsonx
 PROMPT = "How was it?"

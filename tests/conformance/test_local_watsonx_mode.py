@@ -15,10 +15,9 @@ from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import unique_serving_name
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import REPOSITORY
-
-from .conftest import make_tuner
-from .service import TINY, Service, account, model_for, remove_all, tunable_model
+from tests.support.environment import REPOSITORY
+from tests.support.lesson import make_tuner
+from tests.support.service import TINY, Service, account, model_for, remove_all, tunable_model
 
 
 def offering(*models: tuple[str, str]) -> Any:

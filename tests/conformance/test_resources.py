@@ -11,8 +11,8 @@ from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.utils.enums import AssetDuplicateAction
 from ibm_watsonx_ai.wml_client_error import WMLClientError
 
-from .conftest import Lesson, Run, make_tuner, wait_for
-from .service import NAME, Service
+from tests.support.lesson import Lesson, Run, make_tuner, wait_for
+from tests.support.service import NAME, Service
 
 pytestmark = pytest.mark.watsonx
 

@@ -27,8 +27,7 @@ from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-
-from .conftest import plain_logits
+from tests.support.networks import plain_logits
 
 
 @pytest.fixture

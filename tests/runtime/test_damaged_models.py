@@ -12,11 +12,9 @@ from prompt_tuning_helpers.engine import Engine, sources
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
 from prompt_tuning_helpers.runtime.jobs.folder import read_metrics
 from prompt_tuning_helpers.runtime.store.state import State
-
-from .conftest import BASE
-from .fake_engine import fake_tune_command
-from .test_inference import events
-from .test_server import run_cli
+from tests.support.calls import BASE, events
+from tests.support.fake_engine import fake_tune_command
+from tests.support.servers import run_cli
 
 MINE = "local/mine"
 

@@ -3,7 +3,7 @@
 import ast
 
 from prompt_tuning_helpers.runtime.routes import MODULES, OPERATIONS
-from tests.conftest import REPOSITORY
+from tests.support.environment import REPOSITORY
 from tools.implemented import describe_operations
 
 

@@ -21,11 +21,10 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-from tests.conftest import REPOSITORY, start_runtime
-
-from .conftest import BASE, wait_for_training
-from .ledger import PATHS, Ledger
-from .servers import connect, fake_command, wait_until
+from tests.support.calls import BASE, wait_for_training
+from tests.support.environment import REPOSITORY
+from tests.support.ledger import PATHS, Ledger
+from tests.support.servers import connect, fake_command, start_runtime, wait_until
 
 KILLS = 50
 REAL = "local/tiny"
@@ -43,7 +42,7 @@ def chance() -> random.Random:
 
 
 def real_command(state: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.runtime.short_checkpoints", str(state)]
+    return [sys.executable, "-m", "tests.support.short_checkpoints", str(state)]
 
 
 def kill_server(server: int) -> None:

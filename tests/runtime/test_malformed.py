@@ -13,8 +13,7 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.routes import OPERATIONS
 from prompt_tuning_helpers.runtime.routes.operations import Operation
-
-from .conftest import BASE, open_client, open_fake, training_body, upload
+from tests.support.calls import BASE, open_client, open_fake, training_body, upload
 
 Setting = tuple[Runtime, TestClient, dict[str, str], str]
 EXAMPLES = settings(

@@ -19,10 +19,9 @@ from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
 from prompt_tuning_helpers.runtime.jobs import folder as job_folder
-from tests.conftest import REPOSITORY, start_runtime
-
-from .conftest import ROWS, training_body, upload, wait_for_training
-from .servers import changed_command, connect, fake_command, wait_until
+from tests.support.calls import ROWS, training_body, upload, wait_for_training
+from tests.support.environment import REPOSITORY
+from tests.support.servers import changed_command, connect, fake_command, start_runtime, wait_until
 
 LARGEST_FILE = 2**20
 FULL = ("storage_full", "make room")

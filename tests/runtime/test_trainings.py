@@ -10,8 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-
-from .conftest import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
+from tests.support.calls import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
 
 Train = Callable[..., str]
 
