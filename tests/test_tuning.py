@@ -11,7 +11,6 @@ from prompt_tuning_helpers._sdk import is_passing
 from prompt_tuning_helpers.tuning import (
     ConnectionLostError,
     NoTunableModelError,
-    PromptTuningSettings,
     TuningError,
     _Meter,
     choose_base_model,
@@ -76,7 +75,6 @@ def test_a_service_without_prompt_tuning_is_explained() -> None:
 
 def test_settings_belong_to_a_base_model() -> None:
     small, large = settings_for(SMALL, 350), settings_for(LARGE, 350)
-    assert isinstance(small, PromptTuningSettings)
     assert small.learning_rate > large.learning_rate
     assert large == settings_for("unknown/model", 350)
 

@@ -48,7 +48,7 @@ def other_project(client: Any, service: Service) -> Iterator[Any]:
     """A client of an empty project."""
     answer = client.httpx_client.post(
         f"{client.credentials.url}/transactional/v2/projects",
-        headers=client._get_headers(),
+        headers=client.get_headers(),
         json={"name": unique_serving_name("other")},
     )
     project_id = answer.json()["location"].rsplit("/", 1)[-1]
@@ -65,8 +65,8 @@ def contents(client: Any) -> list[str]:
         *client.data_assets.get_details(get_all=True)["resources"],
         *client.httpx_client.post(
             f"{client.credentials.url}/v2/asset_types/wx_prompt_tune/search",
-            headers=client._get_headers(),
-            params=client._params(),
+            headers=client.get_headers(),
+            params={"project_id": client.default_project_id, "version": client.version_param},
             json={},
         ).json()["results"],
     ]
