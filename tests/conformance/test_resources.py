@@ -148,7 +148,7 @@ def test_deleted_deployment(client: Any, second_run: Run) -> None:
     names = client.deployments.ConfigurationMetaNames
     meta = {names.NAME: f"{NAME} short", names.ONLINE: {}, names.SERVING_NAME: f"{NAME}_short"}
     deployment_id = client.deployments.get_id(client.deployments.create(second_run.model_id, meta))
-    tuned = ModelInference(deployment_id=deployment_id, api_client=client)
+    tuned: Any = ModelInference(deployment_id=deployment_id, api_client=client)
     answer = tuned.generate("x", params={"decoding_method": "greedy", "max_new_tokens": 2})
     assert answer["results"][0]["generated_token_count"] in (1, 2)
     assert client.deployments.delete(deployment_id) == "SUCCESS"
