@@ -6,8 +6,8 @@ from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request, not_found
 from ..http.fields import read_text, required
+from ..removal import remove_project
 from ..store.projects import Project
-from ..store.removal import remove_project
 from .operations import Call, Operation, no_content
 
 # The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.

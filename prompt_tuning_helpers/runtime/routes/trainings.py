@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from ..http.errors import bad_request, not_found
 from ..http.fields import show
 from ..jobs.folder import make_job_folder, read_metrics
-from ..store.removal import remove_training
+from ..removal import remove_training
 from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
 from .operations import Call, Operation, no_content

@@ -2,7 +2,7 @@
 
 import shutil
 
-from ..context import Runtime
+from .context import Runtime
 
 
 def remove_training(runtime: Runtime, training_id: str) -> None:
