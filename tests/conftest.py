@@ -8,6 +8,7 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.support.servers import serve_command, start_runtime
+from tests.support.wheel import build_wheel, install_alone
 
 # Fast tests first; what is not named here is faster still.
 SLOW_LAST = (
@@ -48,3 +49,15 @@ def live_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]
         os.environ["SSL_CERT_FILE"] = before
     process.terminate()
     assert process.wait(30) == 0
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's wheel, built from this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def hosted_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a hosted notebook: it has the wheel and what that requires, so not PyTorch."""
+    return install_alone(wheel, tmp_path_factory.mktemp("hosted"))

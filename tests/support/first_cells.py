@@ -20,6 +20,7 @@ def answer_for_watsonx(runtime: httpx.URL) -> None:
 
     def redirect(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         request.url = request.url.copy_with(host=runtime.host, port=runtime.port)
+        request.headers["Host"] = f"{runtime.host}:{runtime.port}"
         return send(transport, request)
 
     httpx.HTTPTransport.handle_request = redirect  # type: ignore[assignment, method-assign]
