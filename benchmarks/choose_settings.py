@@ -16,14 +16,13 @@ from typing import Any
 
 import torch
 
-from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.causal_model import pack
-from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 from prompt_tuning_helpers.engine.tune import tune
+from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 RESULTS = Path(__file__).parents[1] / "build" / "settings.jsonl"
 
@@ -58,7 +57,7 @@ def measure(prompt: torch.Tensor, rows: list[TrainingRow], settings: TuningSetti
 def parse(candidate: str) -> dict[str, Any]:
     """Settings that differ from the default ones, from a JSON object."""
     changes: dict[str, Any] = json.loads(candidate)
-    if unknown := changes.keys() - asdict(default_settings("smollm2")):
+    if unknown := changes.keys() - asdict(LOCAL_SETTINGS):
         raise SystemExit(f"There is no setting {unknown.pop()!r}.")
     return changes
 
@@ -73,7 +72,7 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     for candidate in options.candidate or ["{}"]:
         for seed in options.seed or [0]:
-            settings = replace(default_settings("smollm2"), **parse(candidate), seed=seed)
+            settings = replace(LOCAL_SETTINGS, **parse(candidate), seed=seed)
             result = {"settings": asdict(settings), **run(settings)}
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
@@ -91,7 +90,7 @@ def main() -> None:
 
 def difference(settings: dict[str, Any]) -> str:
     """How settings differ from the default ones, with long texts as their numbers of lines."""
-    defaults = asdict(default_settings("smollm2")) | {"seed": settings["seed"]}
+    defaults = asdict(LOCAL_SETTINGS) | {"seed": settings["seed"]}
     changed = {name: value for name, value in settings.items() if value != defaults[name]}
     if "init_text" in changed:
         changed["init_text"] = f"of {len(changed['init_text'].splitlines())} lines"

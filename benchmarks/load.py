@@ -20,6 +20,7 @@ from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import clean_up, connect, datasets, unique_serving_name, watch
+from prompt_tuning_helpers.lesson import reviews_path
 from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, stop_recorded
 
 CLIENTS = 8
@@ -83,7 +84,7 @@ def bear(credentials: Credentials, project_id: str, pid: int, clients: int = CLI
         clients: how many.
         requests: of each client.
     """
-    test = datasets.load_rows(datasets.reviews_path("test"))
+    test = datasets.load_rows(reviews_path("test"))
     with _deployments_beside_training(credentials, project_id) as deployments, ExitStack() as connections:
         asks = [connections.enter_context(_connect(credentials)) for _ in range(clients)]
         questions = [(deployment, prompt) for deployment in deployments for prompt in test["input"][:PROMPTS]]
@@ -149,7 +150,7 @@ def _deployments_beside_training(credentials: Credentials, project_id: str) -> I
     deployments: list[str] = []
     models: list[str] = []
     trainings: list[str] = []
-    asset = datasets.upload(client, datasets.reviews_path("train"))
+    asset = datasets.upload(client, reviews_path("train"))
 
     def start(init_text: str, epochs: int) -> Any:
         tuner = experiment.prompt_tuner(

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
-from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
 from prompt_tuning_helpers.engine.tune import tune
+from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import seconds
 
@@ -42,9 +42,9 @@ class Quality:
 
 def quality(seed: int) -> Quality:
     """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
-    settings = replace(default_settings("smollm2"), seed=seed)
+    settings = replace(LOCAL_SETTINGS, seed=seed)
     loaded = loading.load("smollm2")
-    data = encode_rows(read_rows(datasets.reviews_path("train")), loaded.tokenizer, settings)
+    data = encode_rows(read_rows(reviews_path("train")), loaded.tokenizer, settings)
     prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
 
     def work() -> None:
@@ -56,7 +56,7 @@ def quality(seed: int) -> Quality:
         soft_prompt = Path(folder) / "soft_prompt"
         save(soft_prompt, prompt, "smollm2", settings)
         answers = _answers(soft_prompt)
-    test = datasets.load_rows(datasets.reviews_path("test"))
+    test = datasets.load_rows(reviews_path("test"))
     scores = evaluate(test["output"].tolist(), answers)
     plain = test["phenomenon"].eq("plain").tolist()
     labels = [label for label, is_plain in zip(test["output"], plain, strict=True) if is_plain]
@@ -71,7 +71,7 @@ def mean(results: list[Quality], name: str) -> float:
 
 def _answers(soft_prompt: Path) -> list[str]:
     engine = Engine({"smollm2": "smollm2"})
-    prompts = datasets.load_rows(datasets.reviews_path("test"))["input"]
+    prompts = datasets.load_rows(reviews_path("test"))["input"]
     parameters = GenerationParameters(max_new_tokens=10)
     requests = [GenerationRequest("smollm2", prompt, parameters, soft_prompt) for prompt in prompts]
     answers = [future.result().text for future in [engine.generate(request) for request in requests]]

@@ -24,6 +24,7 @@ from prompt_tuning_helpers import choose_base_model, connect, datasets, settings
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import load
+from prompt_tuning_helpers.lesson import reviews_path
 from prompt_tuning_helpers.runtime.endpoint import running_endpoint
 
 from .measure import in_turn, seconds
@@ -54,7 +55,7 @@ def lesson() -> Iterator[Lesson]:
         client = APIClient(connection.credentials, project_id=connection.project_id)
         experiment: Any = TuneExperiment(connection.credentials, project_id=connection.project_id)
         model = choose_base_model(client)
-        settings = settings_for(model, rows=len(datasets.load_rows(datasets.reviews_path("train"))))
+        settings = settings_for(model, rows=len(datasets.load_rows(reviews_path("train"))))
         tuner = experiment.prompt_tuner(
             name="bench",
             task_id=experiment.Tasks.CLASSIFICATION,
@@ -62,7 +63,7 @@ def lesson() -> Iterator[Lesson]:
             init_method="text",
             **asdict(settings),
         )
-        asset = datasets.upload(client, datasets.reviews_path("train"))
+        asset = datasets.upload(client, reviews_path("train"))
         tuner.run([DataConnection(data_asset_id=asset)], background_mode=True)
         watch(tuner, every=1)
         deployment = client.deployments.create(
@@ -127,7 +128,7 @@ def score_vs_peft(soft_prompt: Path) -> float:
 
 def prompts_and_labels() -> tuple[list[str], list[str]]:
     """The lesson's test rows."""
-    test = datasets.load_rows(datasets.reviews_path("test"))
+    test = datasets.load_rows(reviews_path("test"))
     return test["input"].tolist(), test["output"].tolist()
 
 

@@ -14,7 +14,6 @@ import torch
 from peft import PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.llama import LlamaForward
@@ -22,6 +21,7 @@ from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_r
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 from prompt_tuning_helpers.engine.trainer import Updater
 from prompt_tuning_helpers.engine.tune import schedule_of
+from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb
@@ -31,7 +31,7 @@ Rows = list[tuple[list[int], list[int]]]
 
 def settings_of(virtual_tokens: int) -> TuningSettings:
     """The lesson's settings, at another length of the soft prompt."""
-    return replace(default_settings("smollm2"), num_virtual_tokens=virtual_tokens)
+    return replace(LOCAL_SETTINGS, num_virtual_tokens=virtual_tokens)
 
 
 def encoded(settings: TuningSettings) -> EncodedRows:
@@ -49,7 +49,7 @@ def tune_vs_peft(virtual_tokens: int) -> float:
 
 def gemm_fraction() -> float:
     """Useful operations per second while tuning, over those of a large float32 matrix product in the same run."""
-    settings = default_settings("smollm2")
+    settings = LOCAL_SETTINGS
     data = encoded(settings)
     batches = [[data.rows[i] for i in indices] for _, indices in schedule_of(len(data.rows), settings)]
     model = loading.load("smollm2").model

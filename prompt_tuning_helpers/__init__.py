@@ -7,6 +7,7 @@ runtime, which lives in a subpackage, starts without the data and plotting libra
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
 from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
+from .lesson import settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss
 from .tuning import (
     ConnectionLostError,
@@ -15,7 +16,6 @@ from .tuning import (
     TuningError,
     choose_base_model,
     resume,
-    settings_for,
     watch,
 )
 

@@ -3,21 +3,17 @@
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
-from math import ceil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._metrics import epochs_of, metrics_of
 from ._sdk import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
-from .engine.defaults import default_settings
 from .i18n import say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient
     from ibm_watsonx_ai.experiment import TuneExperiment
     from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
-
-MOST_EPOCHS = 50  # the service's limit
 
 Number = TypeVar("Number", int, float)
 
@@ -59,34 +55,8 @@ class PromptTuningSettings:
     verbalizer: str
 
 
-def _of_engine(source: str) -> PromptTuningSettings:
-    """The local engine's own defaults for a base model, so that they stand in one place."""
-    defaults = default_settings(source)
-    return PromptTuningSettings(**{field.name: getattr(defaults, field.name) for field in fields(PromptTuningSettings)})
-
-
-_SMALL = _of_engine("smollm2")
-# The model of the tests: each byte is a token, and nothing is to be learnt.
-_TINY = replace(_SMALL, max_input_tokens=512, num_epochs=2)
-# What IBM's own samples use for models of several billion weights.
-_LARGE = replace(
-    _SMALL,
-    accumulate_steps=16,
-    learning_rate=0.001,
-    max_input_tokens=128,
-    num_epochs=12,
-    init_text="Say whether the customer of the dog grooming salon is satisfied (1) or not satisfied (0).",
-    verbalizer="{{input}}",
-)
-
-# Which settings suit which base model: the first pattern found in its id counts, and the rows they were measured on.
-# A learning rate that moves a small model is far too high for a large one, and the other way round.
-SETTINGS: tuple[tuple[str, PromptTuningSettings, int], ...] = (
-    (r"smollm", _SMALL, 320),
-    (r"local/tiny", _TINY, 320),
-    (r"granite", _LARGE, 350),
-    (r"", _LARGE, 350),
-)
+# Which base models have been tuned with settings that are known to suit them, the best known first.
+KNOWN_MODELS = (r"smollm", r"local/tiny", r"granite")
 
 
 def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
@@ -122,28 +92,9 @@ def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
 
 
 def _rank(base_model: str) -> int:
-    """Give the place of a model's pattern in the table of settings."""
-    return next(place for place, (pattern, *_) in enumerate(SETTINGS) if re.search(pattern, base_model, re.IGNORECASE))
-
-
-def settings_for(base_model: str, rows: int) -> PromptTuningSettings:
-    """Look up the settings for a base model.
-
-    Args:
-        base_model: its id.
-        rows: number of training rows. Fewer rows than the settings were measured on are passed over more often, so
-            that the soft prompt is updated about as many times.
-
-    Returns:
-        The settings; those of a large model if the base model is not known.
-
-    Raises:
-        ValueError: if there are no rows.
-    """
-    if rows < 1:
-        raise ValueError("There are no training rows.")
-    _, settings, measured = SETTINGS[_rank(base_model)]
-    return replace(settings, num_epochs=min(MOST_EPOCHS, max(1, ceil(settings.num_epochs * max(1.0, measured / rows)))))
+    """Give the place of a base model among the known ones."""
+    places = (place for place, pattern in enumerate(KNOWN_MODELS) if re.search(pattern, base_model, re.IGNORECASE))
+    return next(places, len(KNOWN_MODELS))
 
 
 def watch(

@@ -12,22 +12,28 @@ from tests.support.wheel import build_wheel, install_alone
 
 # Fast tests first; what is not named here is faster still.
 SLOW_LAST = (
-    "comparison",
     "engine",
     "runtime",
+    "test_notebooks.py",
+    "comparison",
+    "test_wheel.py",
     "test_places.py",
     "conformance",
     "test_pytest_plugin.py",
-    "test_notebooks.py",
     "test_tutorial.py",
 )
+LONGEST = "test_tutorial.py"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests before slow ones."""
+    """Run fast tests before slow ones; where several processes test, one of them begins with the longest."""
+    in_parallel = "PYTEST_XDIST_WORKER" in os.environ
 
     def slowness(item: pytest.Item) -> int:
         part = item.path.relative_to(Path(__file__).parent).parts[0]
+        if in_parallel and part == LONGEST:
+            return -1
         return SLOW_LAST.index(part) + 1 if part in SLOW_LAST else 0
 
     items.sort(key=slowness)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from prompt_tuning_helpers.datasets import check, reviews_path, similar_pairs
+from prompt_tuning_helpers.datasets import check, similar_pairs
+from prompt_tuning_helpers.lesson import reviews_path
 
 HEAD = (
     "Decide whether the customer of a dog grooming business is satisfied. "

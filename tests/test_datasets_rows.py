@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.datasets import REVIEWS_TEST, DatasetError, describe, load_rows, reviews_path
+from prompt_tuning_helpers.datasets import DatasetError, describe, load_rows
 from prompt_tuning_helpers.engine import TrainingDataError
 from prompt_tuning_helpers.engine.rows import read_rows
 from tests.support.examples import ROWS, TEXTS, write
@@ -242,19 +242,6 @@ def test_a_field_may_have_any_length(tmp_path: Path) -> None:
 def test_columns_without_a_name_do_no_harm(tmp_path: Path) -> None:
     frame = load_rows(write(tmp_path, "a.csv", "input,output,,\nx,1,,\n"))
     assert frame[["input", "output"]].to_dict("records") == [{"input": "x", "output": "1"}]
-
-
-def test_the_reviews_are_found_installed_or_in_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reviews_path("train").name == "dog_grooming_reviews_train_data.json"
-    assert REVIEWS_TEST.exists()
-    monkeypatch.setattr("prompt_tuning_helpers.datasets.rows.PACKAGE", tmp_path / "package")
-    assert reviews_path("test") == tmp_path / "data" / "dog_grooming_reviews_test_data.json"
-    installed = tmp_path / "package" / "data" / "dog_grooming_reviews_test_data.json"
-    installed.parent.mkdir(parents=True)
-    installed.touch()
-    assert reviews_path("test") == installed
-    with pytest.raises(ValueError, match='no "dev"'):
-        reviews_path("dev")
 
 
 def test_describe_counts_the_words_of_the_texts_only() -> None:

@@ -11,6 +11,8 @@ from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.support.environment import REPOSITORY, SUPPORT, offline_environment
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = REPOSITORY / "notebooks" / "prompt_tuning_tutorial.ipynb"
 LAST_CELL = "data-connection"  # the next one starts the tuning
 REGION = "https://eu-de.ml.cloud.ibm.com"

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.environment import REPOSITORY, offline_environment
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = "prompt_tuning_helpers.pytest_plugin"
 
 

@@ -16,7 +16,6 @@ from prompt_tuning_helpers.tuning import (
     choose_base_model,
     progress_of,
     resume,
-    settings_for,
     watch,
 )
 from tests.support.examples import ODD_RECORDS
@@ -71,20 +70,6 @@ def test_the_model_asked_for_is_taken_if_it_is_offered() -> None:
 def test_a_service_without_prompt_tuning_is_explained() -> None:
     with pytest.raises(NoTunableModelError, match="10 September 2026"):
         choose_base_model(client_offering())
-
-
-def test_settings_belong_to_a_base_model() -> None:
-    small, large = settings_for(SMALL, 350), settings_for(LARGE, 350)
-    assert small.learning_rate > large.learning_rate
-    assert large == settings_for("unknown/model", 350)
-
-
-def test_few_rows_are_passed_over_more_often() -> None:
-    usual = settings_for(SMALL, 10_000).num_epochs
-    assert settings_for(SMALL, 50).num_epochs > usual
-    assert settings_for(SMALL, 1).num_epochs == 50
-    with pytest.raises(ValueError, match="no training rows"):
-        settings_for(SMALL, 0)
 
 
 # --- watching

@@ -13,6 +13,8 @@ from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 from tests.support.environment import REPOSITORY, placeless
 from tests.support.wheel import PACKAGE
 
+pytestmark = pytest.mark.slow
+
 # What the package is made of, by the ends of its files' names.
 KINDS = {".json", ".otf", ".py", ".txt", ".typed"}
 

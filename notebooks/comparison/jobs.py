@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from prompt_tuning_helpers.datasets import load_rows, reviews_path
+from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.lesson import reviews_path
 
 from .methods import Candidate, candidate_as_json
 from .plan import Job, Measurement, Plan, Search

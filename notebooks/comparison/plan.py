@@ -7,9 +7,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.sources import DEFAULT_SOURCE, TINY_SOURCE
+from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .methods import METHODS, Candidate, Method
 
@@ -122,7 +121,7 @@ def _digest(split: str) -> str:
 
 def lesson_settings() -> dict[str, Any]:
     """The lesson's own settings that all methods share."""
-    lesson = asdict(default_settings(DEFAULT_SOURCE))
+    lesson = asdict(LOCAL_SETTINGS)
     return {name: lesson[name] for name in ("batch_size", "init_text", "max_input_tokens", "verbalizer")}
 
 

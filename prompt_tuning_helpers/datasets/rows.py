@@ -1,4 +1,4 @@
-"""Rows of ``input`` and ``output``: the reviews of the lesson, reading files, refusing what cannot be used."""
+"""Rows of ``input`` and ``output``: reading files, refusing what cannot be used."""
 
 import contextlib
 import csv
@@ -20,34 +20,9 @@ from .similarity import prompt_around
 if TYPE_CHECKING:
     import pandas as pd
 
-PACKAGE = Path(__file__).parents[1]
-
 
 class DatasetError(ValueError):
     """A data file that cannot be used; the message says what is wrong, where, and what to do."""
-
-
-def reviews_path(split: str) -> Path:
-    """Find one of the two files of reviews that come with the lesson.
-
-    Args:
-        split: ``"train"`` or ``"test"``.
-
-    Returns:
-        The file inside the installed package; in a checkout, the one in its ``data`` folder.
-
-    Raises:
-        ValueError: if there is no such split.
-    """
-    if split not in ("train", "test"):
-        raise ValueError(say('The reviews come in two parts, "train" and "test"; there is no "{split}".', split=split))
-    name = f"dog_grooming_reviews_{split}_data.json"
-    installed = PACKAGE / "data" / name
-    return installed if installed.exists() else PACKAGE.parent / "data" / name
-
-
-REVIEWS_TRAIN = reviews_path("train")
-REVIEWS_TEST = reviews_path("test")
 
 
 def load_rows(path: str | os.PathLike[str]) -> "pd.DataFrame":

@@ -62,26 +62,28 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     """
     from dataclasses import asdict
 
-    from .defaults import default_settings
+    from .defaults import complete_settings, default_settings
     from .errors import EngineError
     from .job import Job
-    from .settings import TuningSettings, check_settings
+    from .settings import check_settings
     from .sources import default_model_id
 
-    values = asdict(default_settings(model))
+    defaults = asdict(default_settings(model))
+    given = {}
     for setting in settings:
         name, _, value = setting.partition("=")
-        if name not in values:
-            raise EngineError(f"There is no setting {name!r}. There are: {', '.join(values)}.")
-        kind = type(values[name]) if values[name] is not None else str
+        if name not in defaults:
+            raise EngineError(f"There is no setting {name!r}. There are: {', '.join(defaults)}.")
+        kind = type(defaults[name]) if defaults[name] is not None else str
         try:
-            values[name] = kind(value)
+            given[name] = kind(value)
         except ValueError:
             raise EngineError(f"{name} is {value!r}, which is no {kind.__name__}.") from None
-    check_settings(TuningSettings(**values))
+    completed = complete_settings(model, given)
+    check_settings(completed)
     if not data.is_file():
         raise EngineError(f"There is no training file {data}.")
-    job = Job(model, default_model_id(model), data.resolve(), TuningSettings(**values))
+    job = Job(model, default_model_id(model), data.resolve(), completed)
     if (folder / "job.json").is_file() and Job.read(folder) != job:
         raise EngineError(
             f"{folder} holds a job with other settings or data. Name another folder for a new one; to go on with the "

@@ -1,58 +1,78 @@
-"""The tuning settings that a run gets when it leaves them out. Settings belong to a base model."""
+"""The settings of a run that omits them: neutral where they belong to a task, measured where they belong to a model."""
 
-from .settings import TuningSettings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-# What serves small Llama-type models; a run on another model should choose its own on validation data.
-_GENERIC = TuningSettings(
-    num_virtual_tokens=50,
-    init_method="random",
-    init_text=None,
-    learning_rate=0.01,
-    num_epochs=5,
-    batch_size=8,
-    accumulate_steps=1,
-    max_input_tokens=256,
-    max_output_tokens=128,
-    verbalizer="{{input}}",
-)
+from .settings import FIELD, TuningSettings
 
-# A few examples of the task, made up for this purpose: a soft prompt that starts from them starts from a model that
-# already has a hint of the task, where one that starts from an instruction has to find it first.
-_EXAMPLES = "".join(
-    f"Comment: {comment}\nSatisfaction:\n{label}\n"
-    for comment, label in (
-        ("I love this place!", 1),
-        ("They hurt my dog.", 0),
-        ("Happy with the cut.", 1),
-        ("Never again.", 0),
-        ("Not bad at all, really.", 1),
-        ("Great, another missed spot.", 0),
-        ("Long wait, but worth it.", 1),
-        ("Cheap, and you can tell.", 0),
-    )
-)
 
-# Chosen on validation parts of the lesson's training file, with benchmarks/choose_settings.py.
-_BY_SOURCE = {
-    "smollm2": TuningSettings(
-        num_virtual_tokens=100,
-        init_method="text",
-        init_text=_EXAMPLES,
-        learning_rate=0.02,
-        num_epochs=3,
+@dataclass(frozen=True)
+class _Pace:
+    """How far and how often a soft prompt is moved.
+
+    Args:
+        learning_rate: peak learning rate.
+        num_epochs: passes over the training rows.
+    """
+
+    learning_rate: float
+    num_epochs: int
+
+
+@dataclass(frozen=True)
+class _ModelFacts:
+    """What is known of a base model, whatever the task.
+
+    Args:
+        num_virtual_tokens: length of its soft prompts.
+        from_text: what suits a soft prompt that starts from the embeddings of a text.
+        from_random: what suits one that starts from random numbers. It has further to go.
+    """
+
+    num_virtual_tokens: int
+    from_text: _Pace
+    from_random: _Pace
+
+
+# Of a model that nothing is known of: what serves small Llama-type models. Choose better ones on validation data.
+_UNKNOWN = _ModelFacts(50, from_text=_Pace(0.01, 5), from_random=_Pace(0.01, 5))
+
+# Measured on validation parts of the lesson's training file with benchmarks/choose_settings.py; data/README.md has the
+# table.
+_KNOWN = {"smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5))}
+
+
+def default_settings(source: str, init_method: str = "random") -> TuningSettings:
+    """Give the settings of a run that omits all of them but where it starts from.
+
+    Args:
+        source: where the base model comes from, for instance ``"smollm2"``.
+        init_method: ``"text"`` or ``"random"``.
+    """
+    facts = _KNOWN.get(source, _UNKNOWN)
+    pace = facts.from_text if init_method == "text" else facts.from_random
+    return TuningSettings(
+        num_virtual_tokens=facts.num_virtual_tokens,
+        init_method=init_method,
+        init_text=None,
+        learning_rate=pace.learning_rate,
+        num_epochs=pace.num_epochs,
         batch_size=8,
         accumulate_steps=1,
         max_input_tokens=256,
-        max_output_tokens=2,
-        verbalizer="{{input}}Overall, the customer feels ",
+        max_output_tokens=128,
+        verbalizer=FIELD,
     )
-}
 
 
-def default_settings(source: str) -> TuningSettings:
-    """The settings of a run on this base model that leaves them out.
+def complete_settings(source: str, given: Mapping[str, Any]) -> TuningSettings:
+    """Fill in the settings that a run omits.
 
     Args:
-        source: where the model comes from, for instance ``"smollm2"``.
+        source: where the base model comes from.
+        given: settings by name; ``None`` omits one. A text to start from without an ``init_method`` is started from.
     """
-    return _BY_SOURCE.get(source, _GENERIC)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    init_method = chosen.get("init_method", "text" if "init_text" in chosen else "random")
+    return replace(default_settings(source, init_method), **chosen)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import ssl
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,10 +72,11 @@ def write_record(state: Path, phase: str, endpoint: Endpoint | None = None) -> N
 
 
 def remove_record(state: Path) -> None:
-    """Remove the record of this process; another's stays."""
+    """Remove the record of this process; another's stays, and this one's, too, where nothing can be changed."""
     record = read_record(state)
     if record is not None and record.process == KnownProcess.find(os.getpid()):
-        (state / RECORD).unlink(missing_ok=True)
+        with suppress(OSError):
+            (state / RECORD).unlink(missing_ok=True)
 
 
 def read_record(state: Path) -> Record | None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
@@ -68,7 +68,8 @@ class LockedState:
         try:
             write_record(self.state.root, phase)
         except OSError:
-            self.state.endpoint.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.state.endpoint.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -24,9 +24,10 @@ from comparison.methods import METHODS, HardPrompt, LoRA
 from comparison.plan import SMALL, Job, Measurement, Plan
 from comparison.results import load
 from comparison.store import Store
-from prompt_tuning_helpers.datasets import load_rows, reviews_path
+from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine import EngineError
 from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.lesson import reviews_path
 
 
 @pytest.fixture(scope="module")

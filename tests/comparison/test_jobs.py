@@ -16,9 +16,10 @@ from comparison.jobs import draw
 from comparison.methods import GradientMethod, LoRA, Method
 from comparison.plan import FULL, SMALL, Measurement, Plan, Search
 from comparison.training import TrainedClassifier
-from prompt_tuning_helpers.datasets import load_rows, reviews_path
+from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.lesson import reviews_path
 
 TRAIN = read_rows(reviews_path("train"))
 

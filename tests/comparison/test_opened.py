@@ -12,8 +12,8 @@ from comparison import opened as opening
 from comparison.methods import PromptTuning
 from comparison.plan import FULL, lesson_settings
 from comparison.training import SoftPrompt, TrainedClassifier, train
-from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine.rows import read_rows
+from prompt_tuning_helpers.lesson import reviews_path
 
 TRAIN = read_rows(reviews_path("train"))
 

@@ -20,9 +20,10 @@ from comparison.methods import (
     candidate_as_json,
 )
 from comparison.plan import FULL, Measurement, lesson_settings
-from prompt_tuning_helpers.datasets import load_rows, reviews_path
+from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine.loading import load_tokenizer
 from prompt_tuning_helpers.engine.rows import wrap
+from prompt_tuning_helpers.lesson import reviews_path
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -18,8 +18,7 @@ from comparison.methods import METHODS, Method, PromptTuning, candidate_as_json
 from comparison.plan import FULL, SMALL, Job, Measurement, Plan, Search
 from comparison.results import Machine, Score, load
 from comparison.store import Store
-from prompt_tuning_helpers.datasets import reviews_path
-from prompt_tuning_helpers.engine.defaults import default_settings
+from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 RESULTS = Path(__file__).parents[2] / "notebooks" / "comparison" / "results.jsonl"
 NOT_OF_RESULTS = {"name", "title", "searched_as", "learns_from_little"}
@@ -132,9 +131,8 @@ def test_another_soft_prompt_to_open_is_measured_again(complete: Path) -> None:
 def test_another_default_of_the_lesson_shows_no_old_result(
     complete: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    default = default_settings(FULL.model)
-    changed = replace(default, **{name: _other(getattr(default, name))})
-    monkeypatch.setattr(plan, "default_settings", lambda source: changed)
+    changed = replace(LOCAL_SETTINGS, **{name: _other(getattr(LOCAL_SETTINGS, name))})
+    monkeypatch.setattr(plan, "LOCAL_SETTINGS", changed)
     assert _missing(complete) == ALL_SEARCHES
 
 

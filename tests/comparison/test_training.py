@@ -19,12 +19,12 @@ from comparison.hard_prompts import review_of
 from comparison.methods import GradientMethod, Method, PromptCandidate
 from comparison.plan import FULL, lesson_settings
 from comparison.training import adapt, train
-from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import GeneralForward
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
 from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.lesson import reviews_path
 
 PEFT_METHODS = ("prefix-20", "lora-8", "full")
 TRAIN = read_rows(reviews_path("train"))

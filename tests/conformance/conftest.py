@@ -30,11 +30,14 @@ from tests.support.service import (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give tests on an account the time that they need there."""
-    if on_account(config):
-        for item in items:
-            item.add_marker(pytest.mark.timeout(ACCOUNT_SECONDS))
+    """Mark the tests of this folder as slow, and give them the time that they need on an account."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            if on_account(config):
+                item.add_marker(pytest.mark.timeout(ACCOUNT_SECONDS))
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.datasets import reviews_path
 from prompt_tuning_helpers.engine import EngineError, TrainingDataError, TuningSettings, loading
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.settings import check_settings
+from prompt_tuning_helpers.lesson import reviews_path
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.servers import changed_command, connect, start_runtime
 SECONDS = 1.0  # instead of 30, or of 75 between two requests
 PATIENCE = 15.0
 SOON = (
-    "from prompt_tuning_helpers.runtime import body, protocol, server; "
+    "from prompt_tuning_helpers.runtime import server; from prompt_tuning_helpers.runtime.http import body, protocol; "
     f"body.PIECE_SECONDS = protocol.HEAD_SECONDS = server.KEEP_ALIVE_SECONDS = {SECONDS}"
 )
 HEAD = b"Host: 127.0.0.1\r\n"

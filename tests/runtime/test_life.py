@@ -93,7 +93,7 @@ def test_a_runtime_ends_without_its_folder(
 def test_an_answer_on_its_way_is_no_success_either(state: Path, other_state: Path) -> None:
     """The folder goes while the request is being met."""
     take_away = (
-        "import os; from prompt_tuning_helpers.runtime.resources import assets; create = assets.Assets.create\n"
+        "import os; from prompt_tuning_helpers.runtime.store import assets; create = assets.Assets.create\n"
         f"def lose(*a, **k): os.rename({str(state)!r}, {str(state) + '-moved'!r}); return create(*a, **k)\n"
         "assets.Assets.create = lose"
     )

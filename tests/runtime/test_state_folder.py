@@ -18,7 +18,7 @@ import pytest
 from prompt_tuning_helpers import _launcher
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connection import ConnectionSetupError
-from prompt_tuning_helpers.runtime.endpoint import stop_recorded
+from prompt_tuning_helpers.runtime.endpoint import running_endpoint, stop_recorded
 from prompt_tuning_helpers.runtime.store.claim import claim
 from prompt_tuning_helpers.runtime.store.state import State, StateError, load_secrets
 from tests.support.calls import ROWS
@@ -108,7 +108,7 @@ def test_what_is_written_to_an_open_folder_is_private(tmp_path: Path) -> None:
     folder.mkdir()
     folder.chmod(0o755)
     process = subprocess.Popen(serve_command(folder, "--model", "tiny"), stderr=subprocess.PIPE)
-    wait_until(lambda: (folder / "endpoint.json").exists() or process.poll() is not None, 60)
+    wait_until(lambda: running_endpoint(folder) is not None or process.poll() is not None, 60)
     found = everything_in(folder)
     stop_recorded(folder, 30)
     process.communicate(timeout=30)

@@ -22,6 +22,8 @@ from prompt_tuning_helpers.runtime.jobs import folder as job_folder
 from tests.support.calls import ROWS, training_body, upload, wait_for_training
 from tests.support.environment import REPOSITORY
 from tests.support.servers import changed_command, connect, fake_command, start_runtime, wait_until
+from tests.support.trouble import Kind
+from tests.support.world import World
 
 LARGEST_FILE = 2**20
 FULL = ("storage_full", "make room")
@@ -173,6 +175,18 @@ def serve(state: Path, change: str = "") -> subprocess.CompletedProcess[str]:
     program = f"import runpy; {change}; runpy.run_module('prompt_tuning_helpers.runtime', run_name='__main__')"
     command = [sys.executable, "-c", program, "serve", "--model", "tiny", "--state", str(state)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.READ_ONLY])
+def test_a_server_ends_as_usual_while_nothing_can_be_written(tmp_path: Path, kind: Kind) -> None:
+    world = World(tmp_path)
+    try:
+        world.order(kind)
+        world.terminate()  # with exit status 0
+        world.start()
+    finally:
+        world.end()
+    assert "Traceback" not in (tmp_path / "state.out").read_text()
 
 
 def below_a_file(folder: Path) -> Path:

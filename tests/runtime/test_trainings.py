@@ -4,13 +4,16 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
+from prompt_tuning_helpers.runtime.store.trainings import Training
 from tests.support.calls import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
+from tests.support.servers import wait_until
 
 Train = Callable[..., str]
 
@@ -80,6 +83,31 @@ def test_hard_delete_leaves_the_model(
     assert client.delete(f"/ml/v4/trainings/{training}", params={**project, "hard_delete": "true"}).is_success
     assert not runtime.jobs.folder(training).exists()
     assert client.get(f"/ml/v4/models/{model}", params=project).is_success
+
+
+@pytest.mark.parametrize("hard_delete", ["true", "false"])
+def test_a_training_that_is_given_up_at_its_very_end_leaves_no_model(
+    client: TestClient,
+    project: dict[str, str],
+    train: Train,
+    runtime: Runtime,
+    hard_delete: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complete, looked = runtime.trainings.complete, Event()
+
+    def complete_late(training: Training) -> bool:
+        query = {**project, "hard_delete": hard_delete}
+        assert client.delete(f"/ml/v4/trainings/{training.id}", params=query).status_code == 204
+        completed = complete(training)
+        looked.set()
+        return completed
+
+    monkeypatch.setattr(runtime.trainings, "complete", complete_late)
+    train()
+    assert looked.wait(20)
+    wait_until(lambda: not any(runtime.state.models.iterdir()), 5)
+    assert client.get("/ml/v4/models", params=project).json()["total_count"] == 0
 
 
 def test_list_filters_and_pages(client: TestClient, project: dict[str, str], train: Train) -> None:

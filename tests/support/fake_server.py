@@ -1,4 +1,4 @@
-"""Serves a fake engine in a process of its own: the state folder is the first argument, the port the second."""
+"""Serves a fake engine in a process of its own: the state folder is the first argument, the port may be the second."""
 
 import sys
 from pathlib import Path
@@ -12,4 +12,4 @@ if __name__ == "__main__":
     write_logs(state)
     models = {"local/fake": "tiny", "local/tiny-random-llama": "tiny", "ibm/granite-13b-instruct-v2": "tiny"}
     engine = FakeEngine(models, frozenset({"ibm/granite-13b-instruct-v2"}))
-    serve(state, engine, command=fake_tune_command)
+    serve(state, engine, int(sys.argv[2]) if len(sys.argv) > 2 else 0, fake_tune_command)

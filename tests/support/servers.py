@@ -47,10 +47,10 @@ def fake_command(state: Path) -> list[str]:
     return [sys.executable, "-m", "tests.support.fake_server", str(state)]
 
 
-def changed_command(state: Path, change: str) -> list[str]:
+def changed_command(state: Path, change: str, port: int = 0) -> list[str]:
     """The command line of a server with a fake engine that runs some Python first."""
     program = f"import runpy; {change}; runpy.run_module('tests.support.fake_server', run_name='__main__')"
-    return [sys.executable, "-c", program, str(state)]
+    return [sys.executable, "-c", program, str(state), str(port)]
 
 
 @contextmanager

@@ -181,7 +181,8 @@ class Jobs:
             if not model.is_dir():
                 (folder / SOFT_PROMPT).rename(model)
                 sync_folder(model.parent)
-            self._trainings.complete(training)
+            if not self._trainings.complete(training):
+                shutil.rmtree(model, ignore_errors=True)  # it was canceled or deleted meanwhile
             return True
         failure = read_failure(folder)
         if failure is not None:

@@ -1,0 +1,111 @@
+"""The lesson's task, and nothing else's: reviews of a dog groomer, their labels, and settings for each base model."""
+
+import re
+from dataclasses import fields, replace
+from math import ceil
+from pathlib import Path
+
+from .engine.settings import TuningSettings
+from .evaluation import LABELS
+from .i18n import say
+from .tuning import PromptTuningSettings
+
+__all__ = ["EXAMPLES", "INIT_TEXT", "LABELS", "LOCAL_SETTINGS", "TEMPLATE", "reviews_path", "settings_for"]
+
+PACKAGE = Path(__file__).parent
+MOST_EPOCHS = 50  # the service's limit
+
+# A few reviews, made up for this purpose: a soft prompt that starts from solved examples starts from a model that
+# already has a hint of the task, where one that starts from an instruction has to find it first.
+EXAMPLES = (
+    ("I love this place!", "1"),
+    ("They hurt my dog.", "0"),
+    ("Happy with the cut.", "1"),
+    ("Never again.", "0"),
+    ("Not bad at all, really.", "1"),
+    ("Great, another missed spot.", "0"),
+    ("Long wait, but worth it.", "1"),
+    ("Cheap, and you can tell.", "0"),
+)
+INIT_TEXT = "".join(f"Comment: {comment}\nSatisfaction:\n{label}\n" for comment, label in EXAMPLES)
+TEMPLATE = "{{input}}Overall, the customer feels "
+
+# On SmolLM2-135M-Instruct. Chosen on validation parts of the training file with benchmarks/choose_settings.py;
+# data/README.md has the table.
+LOCAL_SETTINGS = TuningSettings(
+    num_virtual_tokens=100,
+    init_method="text",
+    init_text=INIT_TEXT,
+    learning_rate=0.02,
+    num_epochs=3,
+    batch_size=8,
+    accumulate_steps=1,
+    max_input_tokens=256,
+    max_output_tokens=2,
+    verbalizer=TEMPLATE,
+)
+
+_SMALL = PromptTuningSettings(
+    **{field.name: getattr(LOCAL_SETTINGS, field.name) for field in fields(PromptTuningSettings)}
+)
+# The model of the tests: each byte is a token, and nothing is to be learnt.
+_TINY = replace(_SMALL, max_input_tokens=512, num_epochs=2)
+# What IBM's own samples use for models of several billion weights.
+_LARGE = replace(
+    _SMALL,
+    accumulate_steps=16,
+    learning_rate=0.001,
+    max_input_tokens=128,
+    num_epochs=12,
+    init_text="Say whether the customer of the dog grooming salon is satisfied (1) or not satisfied (0).",
+    verbalizer="{{input}}",
+)
+
+# Which settings suit which base model: the first pattern found in its id counts, and the rows they were measured on.
+# A learning rate that moves a small model is far too high for a large one, and the other way round.
+SETTINGS: tuple[tuple[str, PromptTuningSettings, int], ...] = (
+    (r"smollm", _SMALL, 320),
+    (r"local/tiny", _TINY, 320),
+    (r"", _LARGE, 350),
+)
+
+
+def reviews_path(split: str) -> Path:
+    """Find one of the two files of reviews that come with the lesson.
+
+    Args:
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        The file inside the installed package; in a checkout, the one in its ``data`` folder.
+
+    Raises:
+        ValueError: if there is no such split.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(say('The reviews come in two parts, "train" and "test"; there is no "{split}".', split=split))
+    name = f"dog_grooming_reviews_{split}_data.json"
+    installed = PACKAGE / "data" / name
+    return installed if installed.exists() else PACKAGE.parent / "data" / name
+
+
+def settings_for(base_model: str, rows: int) -> PromptTuningSettings:
+    """Look up the lesson's settings for a base model.
+
+    Args:
+        base_model: its id.
+        rows: number of training rows. Fewer rows than the settings were measured on are passed over more often, so
+            that the soft prompt is updated about as many times.
+
+    Returns:
+        The settings; those of a large model if the base model is not known.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    if rows < 1:
+        raise ValueError("There are no training rows.")
+    settings, measured = next(
+        (settings, measured) for pattern, settings, measured in SETTINGS if re.search(pattern, base_model, re.I)
+    )
+    return replace(settings, num_epochs=min(MOST_EPOCHS, max(1, ceil(settings.num_epochs * max(1.0, measured / rows)))))
