@@ -16,11 +16,10 @@ from transformers import AutoModelForCausalLM
 
 from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.defaults import default_settings
-from prompt_tuning_helpers.engine.llama import LlamaForward
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise
-from prompt_tuning_helpers.engine.trainer import Updater
-from prompt_tuning_helpers.engine.tune import schedule_of
+from prompt_tuning_helpers.engine.trainer import Trainer
+from prompt_tuning_helpers.engine.tune import minibatches
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import in_turn, seconds
@@ -43,7 +42,7 @@ def tune_vs_peft(virtual_tokens: int) -> float:
     """Samples per second over PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row."""
     settings = settings_of(virtual_tokens)
     data = encoded(settings)
-    ours, theirs = _our_updates(settings, data), _peft_updates(settings, data)
+    ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
     return in_turn(lambda: [next(ours) for _ in range(3)], lambda: [next(theirs) for _ in range(3)]).speed_up
 
 
@@ -51,41 +50,46 @@ def gemm_fraction() -> float:
     """Useful operations per second while tuning, over those of a large float32 matrix product in the same run."""
     settings = LOCAL_SETTINGS
     data = encoded(settings)
-    batches = [[data.rows[i] for i in indices] for _, indices in schedule_of(len(data.rows), settings)]
-    model = loading.load("smollm2").model
-    assert isinstance(model, LlamaForward)
+    batches = [[data.rows[i] for i in indices] for _, indices in minibatches(len(data.rows), settings)]
+    config = loading.load_config("smollm2")
     shared = settings.num_virtual_tokens + len(data.shared)
-    updates = _our_updates(settings, data)
+    steps = _our_steps(settings, data)
     size = 2048
     left, right = torch.randn(size, size), torch.randn(size, size)
     fractions = []
-    next(updates)
+    next(steps)
     for batch in batches[1:8]:
-        work = useful_operations(model, shared, batch)
-        ours = seconds(lambda: next(updates))
+        work = useful_operations(config, shared, batch)
+        ours = seconds(lambda: next(steps))
         product = seconds(lambda: [left @ right for _ in range(10)]) / 10
         fractions.append(work / ours / (2 * size**3 / product))
     return statistics.median(fractions)
 
 
-def useful_operations(model: LlamaForward, shared: int, rows: Rows) -> float:
-    """Floating-point operations that one update cannot do without: forward, and backward to the activations.
+def useful_operations(config: Any, shared: int, rows: Rows) -> float:
+    """Count the floating-point operations that a training step needs: forward, and backward to the activations.
 
     A product of [n, a] and [a, b] counts 2nab; twice that with its backward. Norms, activations and padding do not
     count. In the last block, only the positions with labels go beyond the keys and values.
+
+    Args:
+        config: of the model, a Llama, as transformers gives it.
+        shared: the number of tokens before all rows.
+        rows: of the minibatch.
     """
-    layer = model.layers[0]
-    size, heads = model.head_size, model.heads
+    hidden, blocks = config.hidden_size, config.num_hidden_layers
+    inner_size = config.num_attention_heads * config.head_dim
+    key_value_size = config.num_key_value_heads * config.head_dim
     labels = sum(len(outputs) for _, outputs in rows)
     lengths = [len(inputs) + len(outputs) - 1 for inputs, outputs in rows]
     tokens = shared + sum(lengths)
-    inner = layer.output.size + layer.gate_up.size + layer.down.size
-    blocks = len(model.layers)
-    projections = 2 * (blocks * tokens * layer.query_key_value.size + ((blocks - 1) * tokens + labels) * inner)
+    query_key_value = hidden * (inner_size + 2 * key_value_size)
+    output_and_feed_forward = hidden * (inner_size + 3 * config.intermediate_size)
+    projections = blocks * tokens * query_key_value + ((blocks - 1) * tokens + labels) * output_and_feed_forward
     attended = shared * (shared + 1) / 2 + sum(n * shared + n * (n + 1) / 2 for n in lengths)
-    attention = blocks * 4 * attended * heads * size
-    head = 2 * labels * model.head.size
-    return 2 * (projections + attention + head)
+    attention = blocks * 4 * attended * inner_size
+    head = labels * config.vocab_size * hidden
+    return float(2 * (2 * projections + attention + 2 * head))
 
 
 def tuning_memory_mb() -> float:
@@ -112,9 +116,9 @@ def _epoch_of(rows: int) -> Callable[[], None]:
 
     def work() -> None:
         data = encode_rows(_many_rows(rows), loaded.tokenizer, settings)
-        updater = Updater(loaded.model, initialise(loaded.model, sources.fetch("tiny"), settings), data, settings)
-        for _, indices in schedule_of(len(data.rows), settings):
-            updater.update(indices)
+        trainer = Trainer(loaded.model, initialise(loaded.model, sources.fetch("tiny"), settings), data, settings)
+        for _, indices in minibatches(len(data.rows), settings):
+            trainer.step(indices)
 
     return work
 
@@ -123,21 +127,21 @@ def _many_rows(rows: int) -> list[TrainingRow]:
     return list(islice(cycle(read_rows(reviews_path("train"))), rows))
 
 
-def _our_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
+def _our_steps(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
     loaded = loading.load("smollm2")
     prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
-    updater = Updater(loaded.model, prompt, data, settings)
-    for _, indices in schedule_of(len(data.rows), settings):
-        updater.update(indices)
+    trainer = Trainer(loaded.model, prompt, data, settings)
+    for _, indices in minibatches(len(data.rows), settings):
+        trainer.step(indices)
         yield
 
 
-def _peft_updates(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
+def _peft_steps(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
     network = AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=settings.num_virtual_tokens)
     model: Any = get_peft_model(network, config)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.learning_rate)
-    for _, indices in schedule_of(len(data.rows), settings):
+    for _, indices in minibatches(len(data.rows), settings):
         optimizer.zero_grad()
         model(**_padded(data.shared, [data.rows[i] for i in indices])).loss.backward()
         optimizer.step()

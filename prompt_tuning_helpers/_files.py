@@ -1,5 +1,6 @@
-"""Writing files so that they are whole or absent, and on disk when the call returns."""
+"""Writing files and folders so that they are whole or absent, and on disk when the call returns."""
 
+import glob
 import os
 import shutil
 import uuid
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-TEMPORARY = f".{'[0-9a-f]' * 32}.tmp"
+TEMPORARY = f"{'[0-9a-f]' * 32}.tmp"
 
 
 def make_private_folder(folder: Path) -> None:
@@ -51,14 +52,14 @@ class AtomicFile:
     """A private file that appears under its name only once it is whole and on disk.
 
     Args:
-        path: the file's final name; a half-written file lies beside it as ``.<random>.tmp``.
+        path: the file's final name; a half-written file lies beside it as ``.<name>.<random>.tmp``.
 
     Used as a context manager: leaving it normally publishes the file, leaving it by an exception removes it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+        self._temporary = _temporary_beside(path)
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> BinaryIO:
@@ -88,9 +89,44 @@ def write_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what an interrupted write left behind."""
-    for leftover in folder.glob(TEMPORARY):
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty private folder that appears under its name only once all in it is on disk.
+
+    Args:
+        folder: its final path; must not exist. The half-written folder lies beside it as ``.<name>.<random>.tmp``.
+
+    Leaving the context normally publishes the folder, leaving it by an exception removes it.
+    """
+    temporary = _temporary_beside(folder)
+    temporary.mkdir(mode=PRIVATE_FOLDER)
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_dir():
+                sync_folder(path)
+            else:
+                with path.open("r+b") as file:
+                    sync_file(file)
+        sync_folder(temporary)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def remove_temporary_files(folder: Path, name: str | None = None) -> None:
+    """Remove what interrupted writes left behind.
+
+    Args:
+        folder: where to look; folders in it stay.
+        name: the final name of the file that was written; any by default.
+    """
+    for leftover in folder.glob(f".{glob.escape(name)}.{TEMPORARY}" if name else f".*{TEMPORARY}"):
         if leftover.is_symlink() or not leftover.is_dir():
             leftover.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._metrics import epochs_of, metrics_of
 from ._sdk import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
+from .engine.job_folder import LEFT_OUT
 from .i18n import say
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def watch(
     finally:
         line.clear()
     print(_summary(details))
+    if notice := _rows_left_out(details):
+        print(notice)
     return details
 
 
@@ -240,6 +243,16 @@ def _summary(details: dict[str, Any]) -> str:
         first=losses[0],
         last=losses[-1],
     )
+
+
+def _rows_left_out(details: dict[str, Any]) -> str | None:
+    """Say how many rows were left out, and what to do about it; ``None`` if the service does not say that any were."""
+    entity = details["entity"]
+    rows = entity["status"].get("rows")
+    if not isinstance(rows, dict) or not rows.get("left_out"):
+        return None
+    most = entity["prompt_tuning"]["max_input_tokens"]
+    return say(LEFT_OUT, left_out=rows["left_out"], rows=rows.get("rows"), most=most)
 
 
 def _reason(status: dict[str, Any]) -> str:

@@ -89,6 +89,22 @@ def test_watching_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert output.out == ("The tuning run is completed: 4 epochs, loss 2.000 at the start and 0.125 at the end.\n")
 
 
+def test_rows_that_were_left_out_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    client = mock.Mock()
+    answers = [details("completed", rows={"rows": 320, "left_out": left_out}) for left_out in (3, 0)]
+    for answer in answers:
+        answer["entity"]["prompt_tuning"]["max_input_tokens"] = 128
+    client.training.get_details.side_effect = answers
+    watch((client, "run-1"))
+    assert capsys.readouterr().out.splitlines() == [
+        "The tuning run is completed.",
+        "3 of 320 rows were left out: longer than max_input_tokens=128 with the verbalizer. "
+        "Raise max_input_tokens, or shorten them.",
+    ]
+    watch((client, "run-1"))
+    assert capsys.readouterr().out == "The tuning run is completed.\n"
+
+
 def test_a_tuner_can_be_watched() -> None:
     tuner = mock.Mock(id="run-1")
     tuner._client.training.get_details.return_value = details("completed")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prompt_tuning_helpers.engine import sources
 from prompt_tuning_helpers.engine.causal_model import pack
-from prompt_tuning_helpers.engine.general import GeneralForward
+from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import common_prefix
 
 ASKED_TOGETHER = 40  # reviews
@@ -29,14 +29,14 @@ def first_tokens(words: tuple[str, str], tokenizer: Any) -> tuple[int, int]:
     return negative[0], positive[0]
 
 
-def no_soft_prompt(forward: GeneralForward) -> Tensor:
+def no_soft_prompt(forward: TransformersModel) -> Tensor:
     """A soft prompt of no virtual tokens."""
     return forward.embedding.new_empty(0, forward.embedding.shape[1])
 
 
 @torch.no_grad()
 def margins(
-    forward: GeneralForward, prompt: Tensor, tokens: Sequence[list[int]], words: tuple[int, int]
+    forward: TransformersModel, prompt: Tensor, tokens: Sequence[list[int]], words: tuple[int, int]
 ) -> list[float]:
     """The logit of the second word less that of the first, after a soft prompt and each text.
 
@@ -46,7 +46,7 @@ def margins(
         tokens: the token ids of each text.
         words: the token ids of the two words.
     """
-    shared = common_prefix(tokens)
+    shared = common_prefix([tuple(text[:-1]) for text in tokens])  # each text keeps a token of its own
     prefix = torch.cat([prompt, forward.embed(torch.tensor(tokens[0][:shared], dtype=torch.long))])
     by_length = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))  # for little padding
     found = [0.0] * len(tokens)

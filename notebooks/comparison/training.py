@@ -1,7 +1,7 @@
 """Trains a classifier in each of the ways that are compared; it answers reviews and says what it cost.
 
 PEFT provides prefix tuning and LoRA; prompt tuning is the engine's own. All methods that train a network see the same
-rows in the same order, and what all rows share is computed once per update, whatever the method.
+rows in the same order, and what all rows share is computed once per step, whatever the method.
 """
 
 import pickle
@@ -22,11 +22,11 @@ from torch.nn.functional import cross_entropy
 
 from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.causal_model import pack
-from prompt_tuning_helpers.engine.general import GeneralForward
+from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_inputs, encode_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
 from prompt_tuning_helpers.engine.trainer import BETAS
-from prompt_tuning_helpers.engine.tune import rate_of, schedule_of, tune
+from prompt_tuning_helpers.engine.tune import learning_rate_factor, minibatches, tune
 from prompt_tuning_helpers.evaluation import LABELS
 
 from . import hard_prompts
@@ -122,7 +122,7 @@ def _write_prompt(
     write = partial(hard_prompts.write, wording, examples, tokenizer=tokenizer)
     asked = rows[0].input
     kept_bytes = len(write(asked).encode()) - len(hard_prompts.review_of(asked).encode())
-    ask = _asker(GeneralForward(load_network(model)), tokenizer, write, wording.words)
+    ask = _asker(TransformersModel(load_network(model)), tokenizer, write, wording.words)
     return TrainedClassifier(ask, 0, kept_bytes, 0.0, peak_memory_mb())
 
 
@@ -168,7 +168,7 @@ def _tune_prompt(
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / "soft_prompt", tuned, model, settings)
         saved_bytes = _size_of_weights(Path(folder))
-    forward = GeneralForward(load_network(model))  # asked the same way as all others
+    forward = TransformersModel(load_network(model))  # asked the same way as all others
 
     def ask_with(prompt: Tensor, prompts: Sequence[str]) -> list[float]:
         return _asker(forward, loaded.tokenizer, partial(wrap, settings.verbalizer), LABELS, prompt)(prompts)
@@ -195,7 +195,7 @@ def _train_with_peft(
     adapted = adapt(method, load_network(model), tokenizer, settings.init_text or "")
     trained = [parameter for parameter in adapted.module.parameters() if parameter.requires_grad]
     started = process_time()
-    _update(adapted.forward, trained, data, settings)
+    _train(adapted.forward, trained, data, settings)
     seconds, memory = process_time() - started, peak_memory_mb()
     with tempfile.TemporaryDirectory() as folder:
         adapted.module.save_pretrained(folder)
@@ -219,7 +219,7 @@ class Adapted:
     """
 
     module: Any
-    forward: GeneralForward
+    forward: TransformersModel
 
 
 @singledispatch
@@ -241,9 +241,9 @@ def _(method: PrefixTuning, network: Any, tokenizer: Any, text: str) -> Adapted:
 
     config = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=method.virtual_tokens)
     module = get_peft_model(network, config)
-    # PEFT's random start of a prefix, far from any keys and values of the model, does not learn in so few updates.
+    # PEFT's random start of a prefix, far from any keys and values of the model, does not learn in so few steps.
     initialize_kv_prefix_from_text(module, tokenizer, text=text, use_chat_template=False)
-    return Adapted(module, GeneralForward(network, first_cache=lambda: module.get_prompt(batch_size=1)))
+    return Adapted(module, TransformersModel(network, first_cache=lambda: module.get_prompt(batch_size=1)))
 
 
 @adapt.register
@@ -252,12 +252,12 @@ def _(method: LoRA, network: Any, tokenizer: Any, text: str) -> Adapted:
 
     # Which matrices is PEFT's own choice for this kind of model: those of queries and values.
     config = LoraConfig(task_type="CAUSAL_LM", r=method.rank, lora_alpha=2 * method.rank)
-    return Adapted(get_peft_model(network, config), GeneralForward(network))
+    return Adapted(get_peft_model(network, config), TransformersModel(network))
 
 
 @adapt.register
 def _(method: FullFineTuning, network: Any, tokenizer: Any, text: str) -> Adapted:
-    return Adapted(network.requires_grad_(True), GeneralForward(network))
+    return Adapted(network.requires_grad_(True), TransformersModel(network))
 
 
 def _tuning_settings(
@@ -280,22 +280,22 @@ def _tuning_settings(
     )
 
 
-def _update(forward: GeneralForward, trained: list[Any], data: EncodedRows, settings: TuningSettings) -> None:
+def _train(forward: TransformersModel, trained: list[Any], data: EncodedRows, settings: TuningSettings) -> None:
     """As the engine tunes: Adam on the cross-entropy of the outputs, the same batches and course of the learning rate.
 
     Raises:
         FloatingPointError: if the loss is no number any more.
     """
     optimizer = torch.optim.Adam(trained, betas=BETAS)
-    schedule = list(schedule_of(len(data.rows), settings))
+    schedule = list(minibatches(len(data.rows), settings))
     shared = torch.tensor(data.shared, dtype=torch.long)
-    for update, (_, indices) in enumerate(schedule, start=1):
+    for step, (_, indices) in enumerate(schedule, start=1):
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rate_of(update, len(schedule))
+            group["lr"] = settings.learning_rate * learning_rate_factor(step, len(schedule))
         packed = pack([data.rows[index] for index in indices])
         loss = cross_entropy(forward.label_logits(forward.embed(shared), packed), packed.labels)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss.item()} in update {update}")
+            raise FloatingPointError(f"the loss became {loss.item()} in step {step}")
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
@@ -303,7 +303,7 @@ def _update(forward: GeneralForward, trained: list[Any], data: EncodedRows, sett
 
 
 def _asker(
-    forward: GeneralForward,
+    forward: TransformersModel,
     tokenizer: Any,
     write: Callable[[str], str],
     words: tuple[str, str],

@@ -40,11 +40,12 @@ def tune(
     """Tune a soft prompt; run again on the same folder to go on after an interruption."""
     from .errors import EngineError
     from .job import run_job
+    from .job_folder import JOB
 
     try:
         if data:
             new_job(folder, data, model, setting or [])
-        elif not (folder / "job.json").is_file():
+        elif not (folder / JOB).is_file():
             raise EngineError(f"{folder} holds no job. Name the training file of a new one with --data.")
     except EngineError as error:
         raise SystemExit(error.message) from None
@@ -64,7 +65,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
 
     from .defaults import complete_settings, default_settings
     from .errors import EngineError
-    from .job import Job
+    from .job_folder import JOB, Job
     from .settings import check_settings
     from .sources import default_model_id
 
@@ -84,7 +85,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     if not data.is_file():
         raise EngineError(f"There is no training file {data}.")
     job = Job(model, default_model_id(model), data.resolve(), completed)
-    if (folder / "job.json").is_file() and Job.read(folder) != job:
+    if (folder / JOB).is_file() and Job.read(folder) != job:
         raise EngineError(
             f"{folder} holds a job with other settings or data. Name another folder for a new one; to go on with the "
             "old one, leave out --data."

@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PackedRows:
-    """Rows of token ids laid end to end, without what all of them share.
+    """Rows of token ids laid end to end, without the prefix that all of them share.
 
     Args:
-        tokens: all rows' token ids, ``[T]``.
-        offsets: each token's position within its row, ``[T]``.
-        lengths: tokens in each row.
+        tokens: the token ids of all rows, ``[T]``.
+        offsets: the position of each token within its row, ``[T]``.
+        lengths: the number of tokens in each row.
         label_positions: for each label, the index into ``tokens`` of the token it follows, ``[labels]``.
         labels: the token ids to predict there, ``[labels]``.
     """
@@ -26,52 +26,59 @@ class PackedRows:
     labels: Tensor
 
 
-class Past(ABC):
-    """What a model remembers of a sequence: the keys and values of ``length`` tokens."""
+class KVCache(ABC):
+    """The attention keys and values of the first ``length`` tokens of a sequence, in every layer of a model."""
 
     length: int
 
     @property
     @abstractmethod
-    def room(self) -> int:
-        """Tokens that memory is taken for, ``length`` or more."""
+    def capacity(self) -> int:
+        """Return the number of tokens that memory is allocated for: ``length`` or more."""
 
     @abstractmethod
-    def copy(self, length: int) -> "Past":
-        """The first ``length`` tokens of this past, as a past of its own."""
+    def copy(self, length: int) -> "KVCache":
+        """Return a cache of its own that holds the first ``length`` tokens of this one."""
 
 
 class CausalModel(ABC):
-    """A frozen causal language model: nothing in it has a gradient."""
+    """A frozen causal language model: none of its weights has a gradient."""
 
     embedding: Tensor  # [vocabulary, H]
-    can_reuse: bool  # whether a past can be cut short, so that another sequence goes on from there
+    can_reuse: bool  # whether the beginning of a cache can be copied, so that another sequence resumes from there
 
     @abstractmethod
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings of token ids: ``[...]`` to ``[..., H]``."""
+        """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
 
     @abstractmethod
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
-        """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``.
+        """Return the logits at the label positions, ``[labels, vocabulary]``, differentiable in the prefix.
 
-        The prefix (the soft prompt and the tokens that all rows share) comes before each row.
+        Args:
+            prefix: the embeddings that come before each row, ``[P, H]``: the soft prompt and what all rows share.
+            rows: the rows, each of which attends to the prefix and to itself.
         """
 
     @abstractmethod
-    def new_past(self) -> Past:
-        """The past of a sequence that has no tokens yet."""
+    def new_cache(self) -> KVCache:
+        """Return the cache of a sequence that has no tokens yet."""
 
     @abstractmethod
-    def extend(self, pasts: list[Past], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n_i, H]`` to each sequence; the logits after their last tokens, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
+        """Append tokens to sequences and return the logits after the last token of each, ``[B, vocabulary]``.
+
+        Args:
+            caches: the cache of each sequence; the new tokens are added to it.
+            inputs: for each sequence, the embeddings of its new tokens, ``[n, H]``.
+        """
 
 
 def pack(rows: list[tuple[list[int], list[int]]], device: torch.device | str = "cpu") -> PackedRows:
     """Lay rows end to end.
 
     Args:
-        rows: for each row, its input's token ids (one at least) and its output's.
+        rows: for each row, the token ids of its input (at least one) and of its output.
         device: where the tensors go.
     """
     tokens: list[int] = []

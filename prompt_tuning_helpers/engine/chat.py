@@ -1,4 +1,4 @@
-"""A conversation as a prompt, through a model's chat template: a program of its maker's, which may do anything."""
+"""Turns a conversation into a prompt by a model's chat template: a program of its maker's, which may do anything."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ def render(model_id: str, tokenizer: Any, messages: list[dict[str, Any]]) -> str
         messages: objects with ``role`` and ``content``.
 
     Raises:
-        EngineError: for a model without a chat template, messages that it refuses, or one that does not end.
+        EngineError: if the model has no chat template, or one that refuses these messages or does not end.
     """
     if not tokenizer.chat_template:
         raise EngineError(
@@ -45,7 +45,10 @@ def render(model_id: str, tokenizer: Any, messages: list[dict[str, Any]]) -> str
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """End a template that runs for too long; nothing but a trace reaches into a loop of the same thread."""
+    """End a template that runs for too long.
+
+    Only a trace function can interrupt a loop in the same thread.
+    """
     deadline = time.monotonic() + seconds
 
     def watch_line(frame: FrameType, event: str, argument: Any) -> Any:

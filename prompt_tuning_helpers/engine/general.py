@@ -1,6 +1,7 @@
 """The general path: any causal language model of transformers, through its own forward and ``past_key_values``.
 
-The prefix's keys and values are computed once per update here, too, and shared by the batch; rows are padded.
+As on the fast path, the keys and values of the prefix are computed once per training step and shared by the batch; the
+rows are padded.
 """
 
 import copy
@@ -11,38 +12,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .causal_model import CausalModel, PackedRows, Past
+from .causal_model import CausalModel, KVCache, PackedRows
 from .errors import EngineError
 
 
-class GeneralPast(Past):
-    """A transformers cache and how many tokens it holds."""
+class TransformersKVCache(KVCache):
+    """A cache of transformers and the number of tokens in it.
+
+    Args:
+        cache: a ``DynamicCache``.
+        length: the number of tokens that it holds.
+    """
 
     def __init__(self, cache: Any, length: int) -> None:
         self.cache = cache
         self.length = length
 
     @property
-    def room(self) -> int:
-        """Tokens that memory is taken for."""
+    def capacity(self) -> int:
+        """Return the number of tokens that memory is allocated for."""
         return self.length
 
-    def copy(self, length: int) -> "GeneralPast":
-        """The whole past, as a past of its own; a part of it cannot be had for every kind of model."""
+    def copy(self, length: int) -> "TransformersKVCache":
+        """Return a copy of the whole cache; not every kind of model can give a part of it."""
         assert length == self.length
-        return GeneralPast(copy.deepcopy(self.cache), length)
+        return TransformersKVCache(copy.deepcopy(self.cache), length)
 
 
-class GeneralForward(CausalModel):
-    """Any causal language model that accepts ``inputs_embeds`` and keeps its past in a ``DynamicCache``.
+class TransformersModel(CausalModel):
+    """Any causal language model that accepts ``inputs_embeds`` and keeps its keys and values in a ``DynamicCache``.
 
     Args:
         model: the transformers model, frozen, in evaluation mode.
-        first_cache: makes the cache that every sequence starts from, one with PEFT's prefix in it for instance; an
-            empty one, if it is not given.
+        first_cache: makes the cache that every sequence starts from, for instance one with PEFT's prefix in it. By
+            default, this is an empty cache.
 
     Raises:
-        EngineError: for a model that has no such past.
+        EngineError: if the model has no such cache.
     """
 
     can_reuse = False
@@ -59,63 +65,66 @@ class GeneralForward(CausalModel):
         self._first_cache = first_cache or self._empty_cache
         if not all(hasattr(layer, "batch_repeat_interleave") for layer in self._first_cache().layers):
             raise EngineError(
-                f"Models of type {model.config.model_type!r} keep a past that cannot be shared by the rows of a batch. "
+                f"Models of type {model.config.model_type!r} keep a cache that the rows of a batch cannot share. "
                 "Use a model that has attention in all its layers.",
                 code="model_not_supported",
             )
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings of token ids: ``[...]`` to ``[..., H]``."""
+        """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
         # By the model's own module: some families scale their embeddings there.
         embeddings: Tensor = self.network.get_input_embeddings()(tokens)
         return embeddings
 
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
-        """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
+        """Return the logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``.
+
+        In the shapes below, S is the number of tokens that come before each row: those of the first cache and P.
+        """
         cache = self._first_cache()
-        held: int = cache.get_seq_length()
+        cached: int = cache.get_seq_length()
         if prefix.shape[0]:
             self.network(inputs_embeds=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        shared, batch, longest = held + prefix.shape[0], len(rows.lengths), max(rows.lengths)
+        shared, batch, longest = cached + prefix.shape[0], len(rows.lengths), max(rows.lengths)
         cache.batch_repeat_interleave(batch)
         device = prefix.device
-        lengths = torch.tensor(rows.lengths, device=device)
-        row = torch.repeat_interleave(torch.arange(batch, device=device), lengths)
-        padded = torch.zeros(batch, longest, dtype=torch.long, device=device)
+        lengths = torch.tensor(rows.lengths, device=device)  # [B]
+        row = torch.repeat_interleave(torch.arange(batch, device=device), lengths)  # [T]
+        padded = torch.zeros(batch, longest, dtype=torch.long, device=device)  # [B, L]
         padded[row, rows.offsets] = rows.tokens
-        attended = torch.arange(longest, device=device) < lengths[:, None]
+        attended = torch.arange(longest, device=device) < lengths[:, None]  # [B, L]
         mask = torch.cat([torch.ones(batch, shared, dtype=torch.bool, device=device), attended], dim=1).long()
-        positions = torch.arange(shared, shared + longest, device=device).expand(batch, -1)
-        # Logits of any row's label positions, not of all: a vocabulary is large.
-        kept, columns = rows.offsets[rows.label_positions].unique(return_inverse=True)
+        positions = torch.arange(shared, shared + longest, device=device).expand(batch, -1)  # [B, L]
+        # The network gives logits at the columns where any row has a label, not at all: a vocabulary is large.
+        kept, columns = rows.offsets[rows.label_positions].unique(return_inverse=True)  # [columns], [labels]
         logits = self.network(
-            inputs_embeds=self.embed(padded).to(prefix.dtype),
-            attention_mask=mask,
+            inputs_embeds=self.embed(padded).to(prefix.dtype),  # [B, L, H]
+            attention_mask=mask,  # [B, S + L]
             position_ids=positions,
             past_key_values=cache,
             logits_to_keep=kept,
-        ).logits
-        picked: Tensor = logits[row[rows.label_positions], columns]
+        ).logits  # [B, columns, vocabulary]
+        picked: Tensor = logits[row[rows.label_positions], columns]  # [labels, vocabulary]
         return picked.float()
 
     @torch.no_grad()
-    def extend(self, pasts: list[Past], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n_i, H]`` to each sequence; the logits after their last tokens, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
+        """Append embeddings ``[n, H]`` to each sequence; return the logits after the last, ``[B, vocabulary]``."""
         logits = []
-        for past, embeddings in zip(pasts, inputs, strict=True):
-            assert isinstance(past, GeneralPast)
+        for cache, embeddings in zip(caches, inputs, strict=True):
+            assert isinstance(cache, TransformersKVCache)
             output = self.network(
-                inputs_embeds=embeddings[None], past_key_values=past.cache, use_cache=True, logits_to_keep=1
+                inputs_embeds=embeddings[None], past_key_values=cache.cache, use_cache=True, logits_to_keep=1
             )
-            past.length += embeddings.shape[0]
+            cache.length += embeddings.shape[0]
             logits.append(output.logits[:, -1])
         return torch.cat(logits).float()
 
-    def new_past(self) -> GeneralPast:
-        """The past of a sequence that has no tokens yet."""
+    def new_cache(self) -> TransformersKVCache:
+        """Return the cache of a sequence that has no tokens yet."""
         cache = self._first_cache()
-        return GeneralPast(cache, cache.get_seq_length())
+        return TransformersKVCache(cache, cache.get_seq_length())
 
     def _empty_cache(self) -> Any:
         from transformers import DynamicCache

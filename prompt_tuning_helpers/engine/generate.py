@@ -1,10 +1,10 @@
-"""Generation: one thread per base model answers whatever is waiting, in one batch that requests join and leave."""
+"""Generation: one thread per base model answers all requests, in one batch that they join and leave."""
 
 import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,18 @@ from typing import Any
 
 import torch
 
-from .causal_model import Past
+from .causal_model import KVCache
 from .errors import EngineError, UnusableModel
 from .loading import LoadedModel
-from .rows import encode_inputs, wrap
-from .sampling import TokenChooser
+from .rows import common_prefix, encode_inputs, wrap
+from .sampling import Sampler
 from .settings import Generation, GenerationParameters
 from .soft_prompt import load, unusable
 
-MAX_BATCH = 8  # as many requests as the SDK sends at once
-MAX_PREFIXES = 32  # deployments whose computed soft prompt is kept
+MAX_BATCH = 8  # the number of requests that the SDK sends at once
+MAX_SOFT_PROMPTS = 32  # whose keys and values are kept
 STOPPING = "The runtime is stopping; ask again when it is back."
-REMEMBERED_TOKENS = 8192  # how much of earlier prompts is kept for those that begin alike
+PREFIX_CACHE_TOKENS = 8192  # capacity for earlier prompts, which later ones may begin like
 
 
 @dataclass
@@ -37,13 +37,13 @@ class _Request:
 
 @dataclass
 class _Answer:
-    """A request on its way through the batch."""
+    """A request in progress."""
 
     request: _Request
     tokens: list[int]  # of the prompt
-    past: Past
+    cache: KVCache
     waiting: list[int]  # tokens that the model has not read yet
-    chooser: TokenChooser
+    sampler: Sampler
     virtual_tokens: int
     deadline: float
     generated: list[int] = field(default_factory=list)
@@ -55,15 +55,15 @@ class Generator:
     """Answers prompts on one base model, with or without soft prompts.
 
     Args:
-        loader: gives the model; called in the generator's thread when the first request arrives.
+        loader: loads the model; called in the generator's thread when the first request arrives.
     """
 
     def __init__(self, loader: Callable[[], LoadedModel]) -> None:
         self._loader = loader
         self._requests: queue.Queue[_Request | None] = queue.Queue()
         self._loaded: LoadedModel | None = None
-        self._remembered: OrderedDict[tuple[Path | None, tuple[int, ...]], Past] = OrderedDict()
-        self._prefixes: OrderedDict[Path, tuple[Past, str]] = OrderedDict()
+        self._prefix_cache: OrderedDict[tuple[Path | None, tuple[int, ...]], KVCache] = OrderedDict()
+        self._soft_prompts: OrderedDict[Path, tuple[KVCache, str]] = OrderedDict()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
         self._thread.start()
@@ -75,7 +75,17 @@ class Generator:
         soft_prompt: Path | None,
         on_text: Callable[[str], None] | None,
     ) -> Future[Generation]:
-        """Queue a prompt; the future has its answer, or the EngineError that kept it from one."""
+        """Queue a prompt.
+
+        Args:
+            prompt: the text.
+            parameters: how to generate.
+            soft_prompt: the folder of a soft prompt, or ``None`` for the base model alone.
+            on_text: called with each new piece of the answer, if given.
+
+        Returns:
+            The future answer; it raises an EngineError if there is none.
+        """
         future: Future[Generation] = Future()
         if self._closed:
             _fail(future, EngineError(STOPPING))
@@ -90,6 +100,7 @@ class Generator:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
+        """Answer requests until the generator is closed, then fail those that are left."""
         active: list[_Answer] = []
         while not self._closed:
             self._admit(active)
@@ -135,16 +146,21 @@ class Generator:
         return self._loaded
 
     def _prepare(self, request: _Request) -> _Answer:
+        """Encode a request's prompt and find a cache to resume from.
+
+        Raises:
+            EngineError: if the soft prompt or the tokens do not fit the model.
+        """
         loaded = self._model()
         prompt, virtual_tokens = request.prompt, 0
         if request.soft_prompt:
-            prefix, verbalizer = self._prefix(loaded, request.soft_prompt)
-            prompt, virtual_tokens = wrap(verbalizer, prompt), prefix.length
+            soft_prompt, verbalizer = self._computed_soft_prompt(loaded, request.soft_prompt)
+            prompt, virtual_tokens = wrap(verbalizer, prompt), soft_prompt.length
         tokens = encode_inputs([prompt], loaded.tokenizer)[0]
         if request.parameters.truncate_input_tokens:
             tokens = tokens[-request.parameters.truncate_input_tokens :]
         loaded.check_tokens(tokens)
-        # A model that saw no token at all has nothing to go on from; its start or end token stands for "nothing".
+        # A model cannot continue from no token at all; its start or end token stands for "nothing".
         if not tokens:
             start = loaded.tokenizer.bos_token_id
             tokens = [min(loaded.end_tokens, default=0) if start is None else start]
@@ -153,25 +169,24 @@ class Generator:
             soft = f" and the soft prompt {virtual_tokens}" if virtual_tokens else ""
             raise EngineError(
                 f"The input has {len(tokens)} tokens{soft}, but the model attends to at most {limit}, the answer "
-                "included. Shorten the input, or set "
-                "truncate_input_tokens to keep its end.",
+                "included. Shorten the input, or set truncate_input_tokens to keep its end.",
                 "invalid_input_argument",
             )
-        past = self._recall(loaded, request.soft_prompt, tokens)
+        cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens)
         limit_seconds = request.parameters.time_limit
         return _Answer(
             request=request,
             tokens=tokens,
-            past=past,
-            waiting=tokens[past.length - virtual_tokens :],
-            chooser=TokenChooser(request.parameters, loaded.end_tokens, tokens),
+            cache=cache,
+            waiting=tokens[cache.length - virtual_tokens :],
+            sampler=Sampler(request.parameters, loaded.end_tokens, tokens),
             virtual_tokens=virtual_tokens,
             deadline=time.monotonic() + limit_seconds if limit_seconds else float("inf"),
         )
 
-    def _prefix(self, loaded: LoadedModel, folder: Path) -> tuple[Past, str]:
-        """The computed soft prompt of a deployment, and its verbalizer."""
-        if folder not in self._prefixes:
+    def _computed_soft_prompt(self, loaded: LoadedModel, folder: Path) -> tuple[KVCache, str]:
+        """Return the keys and values of a soft prompt, and its verbalizer; compute them if it is new."""
+        if folder not in self._soft_prompts:
             soft_prompt = load(folder)
             embedding = loaded.model.embedding
             if soft_prompt.embeddings.shape[1] != embedding.shape[1]:
@@ -183,38 +198,40 @@ class Generator:
             length = soft_prompt.embeddings.shape[0]
             if length >= loaded.max_length:
                 raise unusable(folder, f"it has {length} tokens, and the model attends to {loaded.max_length} in all")
-            past = loaded.model.new_past()
-            loaded.model.extend([past], [soft_prompt.embeddings.to(embedding)])
-            self._prefixes[folder] = past, soft_prompt.verbalizer
-            if len(self._prefixes) > MAX_PREFIXES:
-                self._prefixes.popitem(last=False)
-        return self._prefixes[folder]
+            cache = loaded.model.new_cache()
+            loaded.model.extend([cache], [soft_prompt.embeddings.to(embedding)])
+            self._soft_prompts[folder] = cache, soft_prompt.verbalizer
+            if len(self._soft_prompts) > MAX_SOFT_PROMPTS:
+                self._soft_prompts.popitem(last=False)
+        return self._soft_prompts[folder]
 
-    def _recall(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> Past:
-        """A past to go on from: the longest beginning that an earlier prompt shares, or the soft prompt alone."""
-        virtual = self._prefixes[soft_prompt][0].length if soft_prompt else 0
+    def _longest_cached_prefix(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> KVCache:
+        """Return a cache to resume from: of the longest prefix of an earlier prompt, or of the soft prompt alone."""
+        virtual = self._soft_prompts[soft_prompt][0].length if soft_prompt else 0
+        # The last token must be read anew: its logits are what is asked for.
+        reusable = tuple(tokens[:-1])
         best_key, best = None, 0
-        for key in self._remembered:
+        for key in self._prefix_cache:
             if key[0] == soft_prompt:
-                # The last token must be read anew: its logits are what is asked for.
-                shared = min(_shared(key[1], tokens), len(tokens) - 1)
+                shared = common_prefix([key[1], reusable])
                 if shared > best:
                     best_key, best = key, shared
         if best_key is not None:
-            self._remembered.move_to_end(best_key)
-            return self._remembered[best_key].copy(virtual + best)
+            self._prefix_cache.move_to_end(best_key)
+            return self._prefix_cache[best_key].copy(virtual + best)
         if soft_prompt:
-            return self._prefixes[soft_prompt][0].copy(virtual)
-        return loaded.model.new_past()
+            return self._soft_prompts[soft_prompt][0].copy(virtual)
+        return loaded.model.new_cache()
 
-    def _remember(self, loaded: LoadedModel, answer: _Answer) -> None:
-        if not loaded.model.can_reuse or answer.past.room > REMEMBERED_TOKENS:
+    def _cache_prefix(self, loaded: LoadedModel, answer: _Answer) -> None:
+        """Keep an answer's keys and values for later prompts; the least recently used make room for them."""
+        if not loaded.model.can_reuse or answer.cache.capacity > PREFIX_CACHE_TOKENS:
             return
         key = answer.request.soft_prompt, tuple(answer.tokens)
-        self._remembered[key] = answer.past
-        self._remembered.move_to_end(key)
-        while sum(past.room for past in self._remembered.values()) > REMEMBERED_TOKENS:
-            self._remembered.popitem(last=False)
+        self._prefix_cache[key] = answer.cache
+        self._prefix_cache.move_to_end(key)
+        while sum(cache.capacity for cache in self._prefix_cache.values()) > PREFIX_CACHE_TOKENS:
+            self._prefix_cache.popitem(last=False)
 
     def _step(self, active: list[_Answer]) -> None:
         """Give each answer one more token."""
@@ -224,7 +241,7 @@ class Generator:
         loaded = self._model()
         device = loaded.model.embedding.device
         inputs = [loaded.model.embed(torch.tensor(answer.waiting, device=device)) for answer in active]
-        logits = loaded.model.extend([answer.past for answer in active], inputs)
+        logits = loaded.model.extend([answer.cache for answer in active], inputs)
         for answer, scores in zip(list(active), logits, strict=True):
             try:
                 reason = self._advance(loaded, answer, scores)
@@ -234,13 +251,13 @@ class Generator:
                 continue
             if reason:
                 active.remove(answer)
-                self._remember(loaded, answer)
+                self._cache_prefix(loaded, answer)
 
     def _advance(self, loaded: LoadedModel, answer: _Answer, scores: torch.Tensor) -> str | None:
-        """Give one answer its next token; why it is complete, or ``None`` if it is not."""
+        """Give an answer its next token; return why it is complete, or ``None`` if it is not."""
         if not scores.max().isfinite():
             raise _no_numbers(answer.request.soft_prompt)
-        token = answer.chooser.choose(scores)
+        token = answer.sampler.sample(scores)
         answer.generated.append(token)
         answer.waiting = [token]
         reason = self._read(loaded, answer, token)
@@ -251,9 +268,9 @@ class Generator:
         return reason
 
     def _read(self, loaded: LoadedModel, answer: _Answer, token: int) -> str | None:
-        """Bring the text up to date; why the answer is complete, or ``None`` if it is not."""
+        """Bring an answer's text up to date; return why it is complete, or ``None`` if it is not."""
         parameters = answer.request.parameters
-        if token in answer.chooser.end_tokens:
+        if token in answer.sampler.end_tokens:
             return "eos_token"
         answer.text = loaded.tokenizer.decode(answer.generated, skip_special_tokens=True)
         found = [(answer.text.find(stop), stop) for stop in parameters.stop_sequences if stop in answer.text]
@@ -263,25 +280,15 @@ class Generator:
             return "stop_sequence"
         if len(answer.generated) >= parameters.max_new_tokens:
             return "max_tokens"
-        if answer.past.length + 1 >= loaded.max_length:
+        if answer.cache.length + 1 >= loaded.max_length:
             return "token_limit"
         if time.monotonic() > answer.deadline:
             return "time_limit"
         return None
 
 
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many leading tokens two sequences share."""
-    count = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
-
-
 def _send(answer: _Answer, final: bool) -> None:
-    """Pass on new text, but no half character and nothing that a stop sequence could still take back."""
+    """Send new text, but no half character and nothing that a stop sequence could still remove."""
     held_back = 0 if final else max((len(stop) - 1 for stop in answer.request.parameters.stop_sequences), default=0)
     ready = answer.text[: len(answer.text) - held_back]
     if not final:

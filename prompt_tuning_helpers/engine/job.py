@@ -1,106 +1,47 @@
-"""A tuning job in a folder of its own, so that a process that is killed can be followed by one that goes on.
-
-``job.json`` says what to do; the job appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors``, and leaves
-``soft_prompt/`` (a PEFT adapter) or ``failure.json``.
-"""
+"""Do a tuning job, whose folder ``job_folder.py`` describes, so that another process can resume it once interrupted."""
 
 import errno
-import json
 import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from . import loading, rows, soft_prompt, sources
 from .errors import EngineError, reason_of
+from .job_folder import (
+    CANNOT_WRITE,
+    CHECKPOINT,
+    DONE,
+    FAILED,
+    FAILURE,
+    METRICS,
+    SOFT_PROMPT,
+    STOPPED,
+    Job,
+    JobFailure,
+    RowCounts,
+    is_done,
+)
 from .memory import keep_freed_memory
-from .metrics import Metrics
-from .settings import TuningSettings, check_settings
+from .metrics import MetricsWriter
+from .settings import TuningSettings
 
 if TYPE_CHECKING:
     from .loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
-# Exit codes. The last is also Python's own for output, here the job's log, that cannot be written out.
-DONE, FAILED, STOPPED, CANNOT_WRITE = 0, 1, 3, 120
 DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a job folder's ``job.json`` holds.
-
-    Args:
-        model: source of the base model.
-        model_id: the name that the saved adapter gives its base model.
-        data: the training file.
-        settings: of the run.
-    """
-
-    model: str
-    model_id: str
-    data: Path
-    settings: TuningSettings
-
-    @classmethod
-    def read(cls, folder: Path) -> "Job":
-        """Read ``job.json``.
-
-        Raises:
-            EngineError: when it is missing, damaged, or of a newer version.
-        """
-        path = folder / "job.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise _unreadable(path, reason_of(error)) from error
-        _check_fields(path, content, "field", {field.name for field in fields(cls)})
-        values = content["settings"]
-        required = {field.name for field in fields(TuningSettings) if field.default is MISSING}
-        _check_fields(path, values, "setting", required, {field.name for field in fields(TuningSettings)})
-        for name in ("model", "model_id", "data"):
-            if not isinstance(content[name], str):
-                raise _unreadable(path, f"{name} is not a text")
-        settings = TuningSettings(**values)
-        check_settings(settings)
-        return cls(content["model"], content["model_id"], Path(content["data"]), settings)
-
-    def write(self, folder: Path) -> None:
-        """Write ``job.json``; the folder is made where it does not exist."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = asdict(self) | {"data": str(self.data)}
-        _write_json(folder / "job.json", content)
-
-
-def _unreadable(path: Path, reason: str) -> EngineError:
-    return EngineError(
-        f"{path} is damaged: {reason.rstrip('.')}. Restore it, or start a new job in another folder.", "job_damaged"
-    )
-
-
-def _check_fields(path: Path, values: Any, kind: str, required: set[str], known: set[str] | None = None) -> None:
-    if not isinstance(values, dict):
-        raise _unreadable(path, f"it has no {kind}s")
-    if unknown := sorted(values.keys() - (known or required)):
-        raise EngineError(
-            f"{path} was written by a newer version: unknown {kind} {unknown[0]!r}. Update prompt-tuning-helpers, or "
-            "start a new job in another folder.",
-            "job_of_newer_version",
-        )
-    if missing := sorted(required - values.keys()):
-        raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")
-
-
 def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
-    """Do the job in a folder, from its last checkpoint if there is one.
+    """Do the job in a folder; resume it from its last checkpoint if there is one.
 
     A second process on the same folder waits for the first. SIGTERM ends the job after the update it is in, with a
     checkpoint, and so does the end of the parent, if it is named. Under ``torchrun`` several processes do one job
@@ -112,8 +53,7 @@ def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
         parent: number of the process that started this one, if the job is not to outlive it.
 
     Returns:
-        The process's exit code: 0 when the soft prompt is there, 1 when the job failed, 3 when it was stopped, 120
-        when it failed and could not even write down why.
+        The process's exit code: ``DONE``, ``FAILED``, ``STOPPED`` or ``CANNOT_WRITE``.
     """
     stopping = False
 
@@ -138,9 +78,9 @@ def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
 
     rank = _join_group()
     with FileLock(folder / f".lock-{rank}"):
-        if (folder / "soft_prompt").is_dir():
+        if is_done(folder):
             return DONE
-        (folder / "failure.json").unlink(missing_ok=True)
+        (folder / FAILURE).unlink(missing_ok=True)
         try:
             _tune(folder, Job.read(folder), rank, should_stop, show)
         except TuningStopped:
@@ -151,38 +91,46 @@ def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
 def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], show: bool) -> None:
     import torch.distributed as dist
 
-    from .tune import Progress, tune, updates_per_epoch
+    from .tune import Progress, steps_per_epoch, tune
 
     examples = rows.read_rows(job.data)
-    _check_going_on(should_stop)
+    _stop_if_asked(should_stop)
     loaded = loading.load(job.model)
-    _check_going_on(should_stop)
+    _stop_if_asked(should_stop)
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
+    if rank == 0:
+        _report_rows(folder, RowCounts(len(examples), len(examples) - len(data.rows)), job.settings)
     _check_tokens(loaded, data, job.settings)
-    _check_going_on(should_stop)
+    _stop_if_asked(should_stop)
     prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
-    checkpoint = folder / "checkpoint.safetensors"
-    updates = job.settings.num_epochs * updates_per_epoch(len(data.rows), job.settings)
+    checkpoint = folder / CHECKPOINT
+    updates = job.settings.num_epochs * steps_per_epoch(len(data.rows), job.settings)
     done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)
-    metrics = Metrics(folder / "metrics.jsonl", done) if rank == 0 else None
+    metrics = MetricsWriter(folder / METRICS, done) if rank == 0 else None
 
     def report(progress: Progress) -> None:
         if metrics:
-            metrics.append(progress)
-        if show and rank == 0 and progress.update % progress.updates_per_epoch == 0:
-            print(f"epoch {progress.epoch + 1}  update {progress.update}/{progress.updates}  loss {progress.loss:.4f}")
+            metrics.append(progress.step, progress.epoch, progress.loss, progress.step / progress.steps)
+        if show and rank == 0 and progress.step % progress.steps_per_epoch == 0:
+            print(f"epoch {progress.epoch + 1}  step {progress.step}/{progress.steps}  loss {progress.loss:.4f}")
 
     tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
     if rank == 0:
-        soft_prompt.save(folder / "soft_prompt", tuned, job.model_id, job.settings)
+        soft_prompt.save(folder / SOFT_PROMPT, tuned, job.model_id, job.settings)
         checkpoint.unlink(missing_ok=True)
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
 
 
-def _check_going_on(should_stop: Callable[[], bool]) -> None:
+def _report_rows(folder: Path, counts: RowCounts, settings: TuningSettings) -> None:
+    counts.write(folder)
+    if notice := counts.notice(settings.max_input_tokens):
+        logger.warning("%s", notice)
+
+
+def _stop_if_asked(should_stop: Callable[[], bool]) -> None:
     """Stop while loading; of several processes none may leave the others, so they stop together after an update."""
     import torch.distributed as dist
 
@@ -212,14 +160,14 @@ def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: Tunin
 
 
 def _usable_updates(checkpoint: Path, shape: tuple[int, ...], updates: int, rank: int) -> int:
-    """How many updates a checkpoint has behind it; one that cannot be used is set aside, and the run starts anew."""
+    """Count the updates that a checkpoint has behind it; set one aside that cannot be used, and start anew."""
     import torch.distributed as dist
 
     from .trainer import UnusableCheckpoint, read_checkpoint
 
     try:
         read = read_checkpoint(checkpoint, shape, updates)
-        done, problem = read.update if read else 0, None
+        done, problem = read.step if read else 0, None
     except UnusableCheckpoint as error:
         done, problem = 0, error
     if dist.is_initialized():
@@ -238,7 +186,7 @@ def _names_aside(path: Path) -> Iterator[Path]:
 
 
 def _join_group() -> int:
-    """Join the processes that ``torchrun`` started, if it did; this one's number."""
+    """Join the processes that ``torchrun`` started, if it did; give this one's number."""
     if "RANK" not in os.environ:
         return 0
     import torch
@@ -251,7 +199,7 @@ def _join_group() -> int:
 
 
 def _describe(error: Exception) -> tuple[str, str]:
-    """A code and a message for what ended a job."""
+    """Give a code and a message for what ended a job."""
     if isinstance(error, EngineError):
         return error.code, error.message
     if isinstance(error, FloatingPointError):
@@ -263,7 +211,7 @@ def _describe(error: Exception) -> tuple[str, str]:
 
 
 def _advice(error: Exception) -> str:
-    """What to do about an error that the machine, not the data, is to blame for."""
+    """Say what to do about an error that the machine, not the data, is to blame for."""
     if any(text in str(error) for text in DISK_FULL):
         return "The disk is full: make room, then start it again."
     if isinstance(error, MemoryError) or "memory" in str(error):
@@ -277,14 +225,7 @@ def _fail(folder: Path, code: str, message: str) -> int:
     with suppress(OSError, UnicodeError):
         print(message, flush=True)
     try:
-        _write_json(folder / "failure.json", {"code": code, "message": message})
+        JobFailure(code, message).write(folder)
     except OSError:
         return CANNOT_WRITE
     return FAILED
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(f".new-{os.getpid()}")  # of several processes, each has its own
-    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")  # ASCII: a path need not be valid Unicode
-    soft_prompt.sync(temporary)
-    temporary.replace(path)

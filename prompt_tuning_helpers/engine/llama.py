@@ -5,24 +5,26 @@ rows follow without padding between them. Every projection is one matrix product
 attends to the prefix and to itself. In a causal model the prefix does not depend on the row, so this is the ordinary
 forward, not an approximation of it.
 
-Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H hidden size, D head size.
+The blocks are those of Llama (Touvron et al., 2023, https://arxiv.org/abs/2302.13971): RMSNorm, rotary positions,
+grouped-query attention and a gated feed-forward layer.
+
+Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H hidden size, D head size, F feed-forward
+size.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .causal_model import CausalModel, PackedRows, Past
+from .causal_model import CausalModel, KVCache, PackedRows
 from .linear import FrozenLinear
 
-FEW_TOKENS = 8  # what a step of decoding has at most
-TOKENS_STEP = 32
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+DECODING_TOKENS = 8  # the most that a decoding step has
+TOKENS_MULTIPLE = 32  # what longer inputs are filled up to
 
 
 @dataclass(frozen=True)
@@ -35,44 +37,152 @@ class _Layer:
     down: FrozenLinear  # F to H
 
 
-class LlamaPast(Past):
-    """Keys and values of one sequence, in buffers that grow in steps.
+class LlamaKVCache(KVCache):
+    """The keys and values of one sequence, in a buffer ``[layers, 2, kv_heads, capacity, D]`` that grows in steps.
 
     Args:
-        layers, kv_heads, head_size: the model's dimensions.
-        like: a tensor whose device and type the buffers take.
+        layers: of the model.
+        kv_heads: the number of heads that keys and values have.
+        head_size: D.
+        like: a tensor whose device and type the buffer takes.
     """
 
-    _STEP = 64
+    _CAPACITY_STEP = 64
 
     def __init__(self, layers: int, kv_heads: int, head_size: int, like: Tensor) -> None:
         self.length = 0
         self.buffer = like.new_empty(layers, 2, kv_heads, 0, head_size)
 
     @property
-    def room(self) -> int:
-        """Tokens that memory is taken for."""
+    def capacity(self) -> int:
+        """Return the number of tokens that memory is allocated for."""
         return self.buffer.shape[3]
 
     def reserve(self, tokens: int) -> None:
-        """Make room for this many tokens in all."""
-        if tokens > self.room:
+        """Allocate memory for ``tokens`` tokens in all."""
+        if tokens > self.capacity:
             layers, two, heads, _, size = self.buffer.shape
-            grown = self.buffer.new_empty(layers, two, heads, -(-tokens // self._STEP) * self._STEP, size)
+            capacity = -(-tokens // self._CAPACITY_STEP) * self._CAPACITY_STEP
+            grown = self.buffer.new_empty(layers, two, heads, capacity, size)
             grown[:, :, :, : self.length] = self.buffer[:, :, :, : self.length]
             self.buffer = grown
 
-    def copy(self, length: int) -> "LlamaPast":
-        """The first ``length`` tokens of this past, as a past of its own."""
+    def copy(self, length: int) -> "LlamaKVCache":
+        """Return a cache of its own that holds the first ``length`` tokens of this one."""
         layers, _, heads, _, size = self.buffer.shape
-        copy = LlamaPast(layers, heads, size, self.buffer)
+        copy = LlamaKVCache(layers, heads, size, self.buffer)
         copy.reserve(length)
         copy.buffer[:, :, :, :length] = self.buffer[:, :, :, :length]
         copy.length = length
         return copy
 
 
-class LlamaForward(CausalModel):
+class Attention(Protocol):
+    """How the tokens of one layer attend to each other."""
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]``; return ``[N, heads * D]``."""
+        ...
+
+
+class TrainingAttention:
+    """Attention of the prefix to itself, and of each row to the prefix and itself.
+
+    Args:
+        prefix_length: P.
+        rows: what follows the prefix.
+        scale: what the products of queries and keys are multiplied by.
+    """
+
+    def __init__(self, prefix_length: int, rows: PackedRows, scale: float) -> None:
+        batch, longest, device = len(rows.lengths), max(rows.lengths), rows.tokens.device
+        lengths = torch.tensor(rows.lengths, device=device)  # [B]
+        row = torch.repeat_interleave(torch.arange(batch, device=device), lengths)  # [T]
+        # Rows are padded on the right here, and only here. Causality alone keeps a row's tokens from its padding, so
+        # one mask serves all rows.
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()  # [L, L]
+        prefix = torch.ones(longest, prefix_length, dtype=torch.bool, device=device)  # [L, P]
+        self._mask = torch.cat([prefix, causal], dim=1)  # [L, P + L]
+        self._slots = row * longest + rows.offsets  # [T], where each token goes among the padded rows
+        self._prefix_length, self._batch, self._longest, self._scale = prefix_length, batch, longest, scale
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]``; return ``[N, heads * D]``."""
+        length = self._prefix_length
+        prefix_queries = queries[:length].transpose(0, 1)[None]  # [1, heads, P, D]
+        prefix_keys = keys[:length].transpose(0, 1)[None]  # [1, kv_heads, P, D]
+        prefix_values = values[:length].transpose(0, 1)[None]  # [1, kv_heads, P, D]
+        prefix_outputs = _attend(prefix_queries, prefix_keys, prefix_values, self._scale, causal=True)
+        prefix_outputs = prefix_outputs[0].transpose(0, 1)  # [P, heads, D]
+        row_keys = self._after_prefix(prefix_keys, keys[length:])  # [B, kv_heads, P + L, D]
+        row_values = self._after_prefix(prefix_values, values[length:])  # [B, kv_heads, P + L, D]
+        row_queries = self._pad(queries[length:])  # [B, heads, L, D]
+        row_outputs = _attend(row_queries, row_keys, row_values, self._scale, self._mask)  # [B, heads, L, D]
+        row_outputs = row_outputs.transpose(1, 2).reshape(self._batch * self._longest, -1)  # [B * L, heads * D]
+        row_outputs = row_outputs.index_select(0, self._slots)  # [T, heads * D]
+        return torch.cat([prefix_outputs.reshape(length, -1), row_outputs])  # [N, heads * D]
+
+    def _after_prefix(self, prefix: Tensor, packed: Tensor) -> Tensor:
+        """Put rows ``[T, kv_heads, D]`` after the prefix ``[1, kv_heads, P, D]``: ``[B, kv_heads, P + L, D]``."""
+        return torch.cat([prefix.expand(self._batch, -1, -1, -1), self._pad(packed)], dim=2)
+
+    def _pad(self, packed: Tensor) -> Tensor:
+        """Pad packed rows ``[T, heads, D]`` to the longest: ``[B, heads, L, D]``."""
+        padded = packed.new_zeros(self._batch * self._longest, *packed.shape[1:])  # [B * L, heads, D]
+        padded = padded.index_copy(0, self._slots, packed)
+        return padded.view(self._batch, self._longest, *packed.shape[1:]).transpose(1, 2)
+
+
+class CachedAttention:
+    """Attention of each sequence's new tokens to its cache and themselves, one sequence at a time.
+
+    Args:
+        layer: the index of the layer, for the caches.
+        caches: of the sequences; the new keys and values are added to them.
+        lengths: the number of new tokens of each sequence, n.
+        masks: of the sequences, as ``_cache_mask`` makes them; they serve all layers.
+        scale: what the products of queries and keys are multiplied by.
+    """
+
+    def __init__(
+        self, layer: int, caches: list[LlamaKVCache], lengths: list[int], masks: list[Tensor | None], scale: float
+    ) -> None:
+        self._layer, self._caches, self._lengths, self._masks, self._scale = layer, caches, lengths, masks, scale
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]`` and the caches; return ``[N, heads * D]``."""
+        outputs = []
+        for cache, mask, own_queries, own_keys, own_values in zip(
+            self._caches,
+            self._masks,
+            queries.split(self._lengths),  # [n, heads, D] each
+            keys.split(self._lengths),  # [n, kv_heads, D] each
+            values.split(self._lengths),  # [n, kv_heads, D] each
+            strict=True,
+        ):
+            new = own_queries.shape[0]
+            begin, end = cache.length, cache.length + new
+            cache.buffer[self._layer, 0, :, begin:end] = own_keys.transpose(0, 1)  # [kv_heads, n, D]
+            cache.buffer[self._layer, 1, :, begin:end] = own_values.transpose(0, 1)  # [kv_heads, n, D]
+            all_keys, all_values = cache.buffer[self._layer, :, None, :, :end]  # [1, kv_heads, end, D] each
+            batched = own_queries.transpose(0, 1)[None]  # [1, heads, n, D]
+            attended = _attend(batched, all_keys, all_values, self._scale, mask, causal=mask is None and new > 1)
+            outputs.append(attended[0].transpose(0, 1).reshape(new, -1))  # [n, heads * D]
+        return torch.cat(outputs)  # [N, heads * D]
+
+
+def _cache_mask(cache: LlamaKVCache, new: int) -> Tensor | None:
+    """Tell which tokens each of ``new`` tokens after a cache attends to, ``[new, length + new]``.
+
+    The mask is ``None`` for one new token, which attends to all, and for an empty cache, where causality is enough.
+    """
+    if new == 1 or cache.length == 0:
+        return None
+    mask = torch.ones(new, cache.length + new, dtype=torch.bool, device=cache.buffer.device)
+    return mask.tril(cache.length)
+
+
+class LlamaModel(CausalModel):
     """Llama and Granite (dense) checkpoints, computed without transformers' modules.
 
     Args:
@@ -101,7 +211,7 @@ class LlamaForward(CausalModel):
 
     @staticmethod
     def supports(config: object) -> bool:
-        """Whether a model of this transformers configuration can be computed here."""
+        """Tell whether a model of this transformers configuration can be computed here."""
         return (
             getattr(config, "model_type", None) in ("llama", "granite")
             and getattr(config, "hidden_act", None) == "silu"
@@ -112,6 +222,7 @@ class LlamaForward(CausalModel):
     @staticmethod
     @torch.no_grad()
     def _fuse(block: Any, residual: float) -> _Layer:
+        """Take the weights of a block: projections of the same inputs in one, norms and multipliers folded in."""
         attention, mlp = block.self_attn, block.mlp
         query_key_value = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
@@ -123,60 +234,78 @@ class LlamaForward(CausalModel):
         )
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings of token ids: ``[...]`` to ``[..., H]``."""
+        """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
         return F.embedding(tokens, self.embedding)
 
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
-        """Logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
-        shared = prefix.shape[0]
-        hidden = torch.cat([prefix, self.embed(rows.tokens).to(prefix.dtype)])
-        positions = torch.cat([torch.arange(shared, device=prefix.device), shared + rows.offsets])
-        hidden = self._blocks(hidden, positions, self._attend_rows(shared, rows), keep=shared + rows.label_positions)
+        """Return the logits at the label positions, ``[labels, vocabulary]``, differentiable in the prefix."""
+        length = prefix.shape[0]
+        hidden = torch.cat([prefix, self.embed(rows.tokens).to(prefix.dtype)])  # [N, H]
+        positions = torch.cat([torch.arange(length, device=prefix.device), length + rows.offsets])  # [N]
+        attention = TrainingAttention(length, rows, self.attention_scale)
+        hidden = self._blocks(hidden, positions, [attention] * len(self.layers), keep=length + rows.label_positions)
         return self._logits(hidden)
 
     @torch.no_grad()
-    def extend(self, pasts: list[Past], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n_i, H]`` to each sequence; the logits after their last tokens, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
+        """Append embeddings ``[n, H]`` to each sequence; return the logits after the last, ``[B, vocabulary]``."""
         lengths = [embeddings.shape[0] for embeddings in inputs]
-        for past, length in zip(pasts, lengths, strict=True):
-            assert isinstance(past, LlamaPast)
-            past.reserve(past.length + length)
         device = inputs[0].device
-        positions = torch.cat(
-            [torch.arange(p.length, p.length + n, device=device) for p, n in zip(pasts, lengths, strict=True)]
-        )
-        last = torch.tensor(lengths, device=device).cumsum(0) - 1
-        hidden = self._blocks(torch.cat(inputs), positions, self._attend_pasts(pasts, lengths), keep=last)
-        for past, length in zip(pasts, lengths, strict=True):
-            past.length += length
+        extended: list[LlamaKVCache] = []
+        positions = []
+        for cache, length in zip(caches, lengths, strict=True):
+            assert isinstance(cache, LlamaKVCache)
+            cache.reserve(cache.length + length)
+            extended.append(cache)
+            positions.append(torch.arange(cache.length, cache.length + length, device=device))
+        last = torch.tensor(lengths, device=device).cumsum(0) - 1  # [B]
+        masks = [_cache_mask(cache, length) for cache, length in zip(extended, lengths, strict=True)]
+        attentions = [
+            CachedAttention(layer, extended, lengths, masks, self.attention_scale) for layer in range(len(self.layers))
+        ]
+        hidden = self._blocks(torch.cat(inputs), torch.cat(positions), attentions, keep=last)
+        for cache, length in zip(caches, lengths, strict=True):
+            cache.length += length
         return self._logits(hidden)
 
-    def new_past(self) -> LlamaPast:
-        """The past of a sequence that has no tokens yet."""
-        return LlamaPast(len(self.layers), self.kv_heads, self.head_size, self.embedding)
+    def new_cache(self) -> LlamaKVCache:
+        """Return the cache of a sequence that has no tokens yet."""
+        return LlamaKVCache(len(self.layers), self.kv_heads, self.head_size, self.embedding)
 
-    def _blocks(self, hidden: Tensor, positions: Tensor, attend: Attend, keep: Tensor) -> Tensor:
-        """All blocks over packed embeddings ``[N, H]``; only the positions ``keep`` leave the last one."""
+    def _blocks(self, hidden: Tensor, positions: Tensor, attentions: Sequence[Attention], keep: Tensor) -> Tensor:
+        """Put packed embeddings through all blocks.
+
+        Args:
+            hidden: the embeddings, ``[N, H]``.
+            positions: of the tokens, ``[N]``.
+            attentions: one for each layer.
+            keep: the indices of the tokens that leave the last block, ``[kept]``.
+
+        Returns:
+            What the last block gives for the tokens to keep, ``[kept, H]``.
+        """
         if self.embedding_multiplier != 1.0:
             hidden = hidden * self.embedding_multiplier
         cos, sin = (part[0, :, None].to(hidden.dtype) for part in self.rotary(hidden[None], positions[None]))
         size, heads, kv_heads = self.head_size, self.heads, self.kv_heads
         tokens, width = hidden.shape
         # oneDNN keeps a compiled kernel, of a good half megabyte, for each number of tokens it meets. Rows of zeros,
-        # which stay zero to the end, make these numbers few.
-        filling = (0, 0, 0, -tokens % TOKENS_STEP if tokens > FEW_TOKENS else 0)
-        hidden, cos, sin = F.pad(hidden, filling), F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))
-        for index, layer in enumerate(self.layers):
-            normed = F.rms_norm(hidden, (width,), eps=self.eps)
+        # which stay zero to the end, make these numbers few. In the shapes below, M is the number of rows with these.
+        filling = (0, 0, 0, -tokens % TOKENS_MULTIPLE if tokens > DECODING_TOKENS else 0)
+        hidden = F.pad(hidden, filling)  # [M, H]
+        cos, sin = F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))  # [M, 1, D]
+        for index, (layer, attend) in enumerate(zip(self.layers, attentions, strict=True)):
+            normed = F.rms_norm(hidden, (width,), eps=self.eps)  # [M, H]
             projected = layer.query_key_value(normed).view(-1, heads + 2 * kv_heads, size)
-            rotated = _rotate(projected[:, : heads + kv_heads], cos, sin)
-            query, key, value = rotated[:, :heads], rotated[:, heads:], projected[:, heads + kv_heads :]
-            attended = F.pad(attend(index, query[:tokens], key[:tokens], value[:tokens]), filling)
+            rotated = _rotate(projected[:, : heads + kv_heads], cos, sin)  # [M, heads + kv_heads, D]
+            queries, keys = rotated[:tokens, :heads], rotated[:tokens, heads:]  # [N, heads, D], [N, kv_heads, D]
+            values = projected[:tokens, heads + kv_heads :]  # [N, kv_heads, D]
+            attended = F.pad(attend(queries, keys, values), filling)  # [M, heads * D]
             if index == len(self.layers) - 1:
-                hidden, attended = hidden[keep], attended[keep]
+                hidden, attended = hidden[keep], attended[keep]  # [kept, H], [kept, heads * D]
             hidden = hidden + layer.output(attended)
             normed = F.rms_norm(hidden, (width,), eps=self.eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+            gate, up = layer.gate_up(normed).chunk(2, dim=-1)  # [M, F] each
             hidden = hidden + layer.down(F.silu(gate) * up)
         return hidden
 
@@ -184,68 +313,32 @@ class LlamaForward(CausalModel):
         normed = F.rms_norm(hidden, (hidden.shape[1],), self.final_gain, self.eps)
         return self.head(normed).float() / self.logits_scaling
 
-    def _attend_rows(self, shared: int, rows: PackedRows) -> Attend:
-        """Attention of the prefix to itself, and of each row to the prefix and itself."""
-        batch, longest = len(rows.lengths), max(rows.lengths)
-        device = rows.tokens.device
-        lengths = torch.tensor(rows.lengths, device=device)
-        slots = torch.repeat_interleave(torch.arange(batch, device=device), lengths) * longest + rows.offsets
-        # Rows are padded on the right here, and only here. Causality alone keeps a row's tokens from its padding, so
-        # one mask serves all rows.
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-        mask = torch.cat([torch.ones(longest, shared, dtype=torch.bool, device=device), causal], dim=1)
 
-        def pad(packed: Tensor) -> Tensor:
-            padded = packed.new_zeros(batch * longest, *packed.shape[1:]).index_copy(0, slots, packed)
-            return padded.view(batch, longest, *packed.shape[1:]).transpose(1, 2)
+def _attend(
+    queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
+    """Compute grouped-query attention (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245).
 
-        def attend(_: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            own_query, own_key, own_value = (packed[:shared].transpose(0, 1)[None] for packed in (query, key, value))
-            prefix_out = self._attention(own_query, own_key, own_value, None, causal=True)[0].transpose(0, 1)
-            keys, values = (
-                torch.cat([prefix.expand(batch, -1, -1, -1), pad(packed[shared:])], dim=2)
-                for prefix, packed in ((own_key, key), (own_value, value))
-            )
-            rows_out = self._attention(pad(query[shared:]), keys, values, mask, causal=False)
-            rows_out = rows_out.transpose(1, 2).reshape(batch * longest, -1).index_select(0, slots)
-            return torch.cat([prefix_out.reshape(shared, -1), rows_out])
+    Args:
+        queries: ``[B, heads, n, D]``.
+        keys: ``[B, kv_heads, m, D]``.
+        values: ``[B, kv_heads, m, D]``.
+        scale: what the products of queries and keys are multiplied by.
+        mask: which keys each query attends to, ``[n, m]``; all by default.
+        causal: whether each query attends to no later keys, where n is m.
 
-        return attend
-
-    def _attend_pasts(self, pasts: list[Past], lengths: list[int]) -> Attend:
-        """Attention of each sequence's new tokens to its past and themselves, one sequence at a time."""
-        masks = [
-            None
-            if n == 1 or past.length == 0
-            else torch.ones(n, past.length + n, dtype=torch.bool, device=self.embedding.device).tril(past.length)
-            for past, n in zip(pasts, lengths, strict=True)
-        ]
-
-        def attend(index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            outputs = []
-            for past, mask, q, k, v in zip(
-                pasts, masks, query.split(lengths), key.split(lengths), value.split(lengths), strict=True
-            ):
-                assert isinstance(past, LlamaPast)
-                begin, end = past.length, past.length + q.shape[0]
-                past.buffer[index, 0, :, begin:end] = k.transpose(0, 1)
-                past.buffer[index, 1, :, begin:end] = v.transpose(0, 1)
-                keys, values = past.buffer[index, :, None, :, :end]
-                causal = mask is None and q.shape[0] > 1
-                attended = self._attention(q.transpose(0, 1)[None], keys, values, mask, causal)
-                outputs.append(attended[0].transpose(0, 1).reshape(q.shape[0], -1))
-            return torch.cat(outputs)
-
-        return attend
-
-    def _attention(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        """Attention of ``[B, heads, n, D]`` to ``[B, kv_heads, m, D]``."""
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=causal, scale=self.attention_scale, enable_gqa=True
-        )
+    Returns:
+        ``[B, heads, n, D]``.
+    """
+    return F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=True
+    )
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding (Su et al., 2021) of ``[N, heads, D]``, in the half-split layout of Llama."""
+    """Rotate ``[N, heads, D]`` by rotary position embeddings (Su et al., 2021, https://arxiv.org/abs/2104.09864).
+
+    The layout is Llama's: the second half of a head holds the partners of the first.
+    """
     first, second = heads.chunk(2, dim=-1)
     return heads * cos + torch.cat([-second, first], dim=-1) * sin

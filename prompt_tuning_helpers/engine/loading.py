@@ -1,4 +1,4 @@
-"""Loading base models: the frozen network, its tokenizer and its configuration, each checked as it is read.
+"""Loading base models: the frozen network, its tokenizer and its configuration are checked as they are read.
 
 Importing this module is cheap; torch and transformers are imported when a model is first loaded.
 """
@@ -35,9 +35,9 @@ class LoadedModel:
     Args:
         model: the network, ready to tune on and to ask.
         tokenizer: its transformers tokenizer.
-        max_length: tokens that it can attend to.
-        end_tokens: ids of the tokens that end a text.
-        parameters: number of weights.
+        max_length: the number of tokens that it can attend to.
+        end_tokens: the ids of the tokens that end a text.
+        parameters: the number of weights.
     """
 
     model: "CausalModel"
@@ -47,7 +47,7 @@ class LoadedModel:
     parameters: int
 
     def check_tokens(self, tokens: Iterable[int]) -> None:
-        """Refuse tokens that the model has no embedding for, those of images for instance.
+        """Refuse tokens that the model has no embedding for, for instance those of images.
 
         Raises:
             EngineError: naming the first of them.
@@ -73,11 +73,14 @@ class LoadedModel:
 def load(source: str) -> LoadedModel:
     """Load a base model and freeze it.
 
-    A GPU is used where there is one, in bfloat16; on CPUs the model runs in float32.
+    The model runs on a GPU in bfloat16 if there is one, otherwise on the CPU in float32.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Raises:
-        UnusableModel: when its files are damaged; this is remembered, since a second try would take as long.
-        EngineError: when the model cannot be had or is of a kind that the engine cannot compute.
+        UnusableModel: if its files are damaged; the next call raises it at once, since a second try would take as long.
+        EngineError: if the model is unavailable or of a kind that the engine cannot compute.
     """
     # transformers loads models one at a time only: two threads that did would find each other's empty tensors.
     with _LOADING:
@@ -91,7 +94,10 @@ def load(source: str) -> LoadedModel:
 
 
 def check(source: str) -> None:
-    """Make sure that a folder's model, or the copy of one in the cache, is whole, without loading its weights.
+    """Make sure that the model in a folder or in the cache is complete, without loading its weights.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"`` or a folder; a hub id is not checked.
 
     Raises:
         EngineError: saying what is wrong with it, where, and what to do.
@@ -107,8 +113,9 @@ def _load(source: str) -> LoadedModel:
 
 
 def _check(source: str) -> None:
-    from .general import GeneralForward
-    from .llama import LlamaForward
+    """Check a model's weights and tokenizer, and that the engine can compute it, without loading the weights."""
+    from .general import TransformersModel
+    from .llama import LlamaModel
     from .weights import check_tokenizer, check_weights
 
     where, tokenizer = fetch(source), load_tokenizer(source)
@@ -117,16 +124,17 @@ def _check(source: str) -> None:
         if max_length_of(network.config) < 2:
             raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
         check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
-        if not LlamaForward.supports(network.config):
-            GeneralForward(network)
+        if not LlamaModel.supports(network.config):
+            TransformersModel(network)
 
 
 def _read(source: str) -> LoadedModel:
+    """Check a model, load its weights and tokenizer, and find the tokens that end a text."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    from .general import GeneralForward
-    from .llama import LlamaForward
+    from .general import TransformersModel
+    from .llama import LlamaModel
 
     _check(source)
     on_gpu = torch.cuda.is_available()
@@ -139,7 +147,7 @@ def _read(source: str) -> LoadedModel:
             use_safetensors=True,  # a pickle could run code
         )
         network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
-        model = LlamaForward(network) if LlamaForward.supports(network.config) else GeneralForward(network)
+        model = LlamaModel(network) if LlamaModel.supports(network.config) else TransformersModel(network)
         _try_out(model)
         ends = (
             network.generation_config.eos_token_id,
@@ -157,13 +165,13 @@ def _try_out(model: "CausalModel") -> None:
     import torch
 
     token = torch.zeros(1, dtype=torch.long, device=model.embedding.device)
-    scores = model.extend([model.new_past()], [model.embed(token)])
+    scores = model.extend([model.new_cache()], [model.embed(token)])
     if not scores.max().isfinite():
         raise ValueError("its weights are damaged: it computes scores that are no numbers")
 
 
 def max_length_of(config: Any) -> int:
-    """Tokens that a model can attend to, from its transformers configuration; families name it differently."""
+    """Return the number of tokens that a model can attend to; families name it differently in their configuration."""
     text_config = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         length = getattr(text_config, name, None)
@@ -174,10 +182,13 @@ def max_length_of(config: Any) -> int:
 
 @cache
 def load_tokenizer(source: str) -> Any:
-    """The tokenizer of a base model, without its weights.
+    """Load the tokenizer of a base model, without its weights.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Raises:
-        EngineError: when the model cannot be had.
+        EngineError: if the model is unavailable.
     """
     from transformers import AutoTokenizer
 
@@ -191,10 +202,13 @@ def load_tokenizer(source: str) -> Any:
 
 @cache
 def load_config(source: str) -> Any:
-    """The transformers configuration of a base model.
+    """Load the transformers configuration of a base model.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Raises:
-        EngineError: when the model cannot be had.
+        EngineError: if the model is unavailable.
     """
     from transformers import AutoConfig
 
@@ -214,6 +228,7 @@ def _refusal(source: str, what: str = "The model") -> Iterator[None]:
 
 
 def _refused(source: str, what: str, error: Exception) -> EngineError:
+    """Make the error that says why a model could not be loaded, and what to do for a source of its kind."""
     message = f"{what} {source!r} could not be loaded: {reason_of(error).rstrip('.')}. "
     if isinstance(error, MemoryError) or "memory" in str(error):
         return EngineError(f"{message}Free memory, or choose a smaller model.", "model_not_supported")
@@ -233,7 +248,7 @@ def _refused(source: str, what: str, error: Exception) -> EngineError:
 
 
 def _mending(source: str, read: Callable[[], T]) -> T:
-    """Read a base model; if the copy in the cache turns out to be damaged, make it again and read that one."""
+    """Read a base model; if its copy in the cache turns out to be damaged, make the copy again and read that."""
     if source not in KNOWN_IDS:
         return read()
     seen = Path(fetch(source)).stat().st_ino

@@ -1,4 +1,4 @@
-"""Training data: read a file, wrap its inputs by the verbalizer, turn them into token ids."""
+"""Training data: rows are read from a file, wrapped by the verbalizer and turned into token ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,12 @@ class EncodedRows:
     """Examples as token ids.
 
     Args:
-        shared: the token ids that all rows begin with, verbalizer text and common instruction.
-        rows: for each row, the rest of its input (one token at least) and its output.
-        left_out: how many rows were longer than ``max_input_tokens``.
+        shared: the token ids that all rows begin with: the verbalizer's text and a common instruction.
+        rows: for each row, the rest of its input (at least one token) and its output.
     """
 
     shared: list[int]
     rows: list[tuple[list[int], list[int]]]
-    left_out: int
 
 
 def wrap(verbalizer: str, text: str) -> str:
@@ -48,21 +46,24 @@ def read_rows(path: Path) -> list[TrainingRow]:
         path: the file.
 
     Raises:
-        TrainingFileError: with the first row that cannot be used, counted from 1, and what is wrong with it.
+        TrainingFileError: naming the first row that cannot be used, counted from 1, and what is wrong with it.
     """
     return [TrainingRow(row["input"], row["output"]) for row in parse_rows(path.read_bytes())]
 
 
 def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSettings) -> EncodedRows:
-    """Turn rows into token ids as caikit-nlp does: wrapped input, then the output and the end-of-text token.
+    """Turn rows into token ids: the wrapped input, then the output and the end-of-text token.
+
+    This is how caikit-nlp (https://github.com/caikit/caikit-nlp) tunes. Rows whose input is longer than
+    ``max_input_tokens`` are omitted.
 
     Args:
-        rows: the examples.
+        rows: the examples, at least one.
         tokenizer: the base model's tokenizer.
         settings: verbalizer and limits.
 
     Raises:
-        TrainingDataError: if no row is left under ``max_input_tokens``.
+        TrainingDataError: if this omits all rows.
     """
     inputs = encode_inputs([wrap(settings.verbalizer, row.input) for row in rows], tokenizer)
     outputs = tokenizer([row.output for row in rows], add_special_tokens=False)["input_ids"]
@@ -79,27 +80,28 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSet
             f"row {[len(tokens) for tokens in inputs].index(shortest) + 1}, has {shortest} tokens with the verbalizer. "
             "Raise max_input_tokens or shorten the inputs."
         )
-    shared = common_prefix([tokens for tokens, _ in examples])
+    shared = common_prefix([tuple(tokens[:-1]) for tokens, _ in examples])  # each row keeps a token of its own
     return EncodedRows(
         shared=examples[0][0][:shared],
         rows=[(tokens[shared:], output) for tokens, output in examples],
-        left_out=len(rows) - len(examples),
     )
 
 
 def encode_inputs(texts: list[str], tokenizer: Any) -> list[list[int]]:
-    """Token ids of wrapped inputs, the same in training and at inference."""
+    """Return the token ids of wrapped inputs, the same in training and at inference."""
     encoded: list[list[int]] = []
     for start in range(0, len(texts), ENCODED_TOGETHER):
         encoded += tokenizer(texts[start : start + ENCODED_TOGETHER])["input_ids"]
     return encoded
 
 
-def common_prefix(sequences: Sequence[list[int]]) -> int:
-    """How many leading tokens all sequences share, leaving each at least one of its own."""
+def common_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
+    """Count the leading tokens that all sequences, at least one, share."""
+    # What the least and the greatest share, all between them share too.
     first, last = min(sequences), max(sequences)
-    limit = min(map(len, sequences)) - 1
     shared = 0
-    while shared < limit and first[shared] == last[shared]:
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
         shared += 1
     return shared

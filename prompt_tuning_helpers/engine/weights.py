@@ -1,7 +1,7 @@
-"""Whether a model's files fit together, told from its configuration, its tokenizer and the headers of its weights.
+"""Checks whether a model's files fit together: its configuration, its tokenizer and the headers of its weights.
 
-Nothing here takes memory for weights: transformers builds the model on the meta device. Whatever does not fit is
-raised, in transformers' own errors or as a ``ValueError``.
+No memory is allocated for weights: transformers builds the model on the meta device. What does not fit raises an error
+of transformers or a ``ValueError``.
 """
 
 from pathlib import Path
@@ -11,13 +11,16 @@ TRIAL = "Hello, world!"
 
 
 def check_weights(where: str) -> Any:
-    """Compare a model's weights with its configuration: each tensor must be there, in the right shape.
+    """Make sure that a model has each tensor that its configuration asks for, in the right shape.
 
     Args:
         where: what transformers loads the model from, a folder or a hub id.
 
     Returns:
         The network on the meta device, without its weights.
+
+    Raises:
+        ValueError: if a tensor is missing or of another shape; transformers raises errors of its own, too.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -47,7 +50,10 @@ def check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
 
     Args:
         tokenizer: of transformers.
-        vocabulary: how many embeddings there are.
+        vocabulary: the number of embeddings.
+
+    Raises:
+        ValueError: if it does not; tokenizers raise errors of their own, too.
     """
     # Some models have tokens for images beyond their embeddings; these are added to the tokenizer's own vocabulary.
     added = tokenizer.get_added_vocab()
@@ -67,7 +73,7 @@ def check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
 
 
 def _check_layers(config: Any, folder: Path) -> None:
-    """Refuse no layers, and more than there are tensors: building them would not end."""
+    """Refuse a configuration of no layers, or of more than there are tensors, which would take forever to build."""
     from safetensors import safe_open
 
     tensors = 0

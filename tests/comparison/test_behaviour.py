@@ -8,7 +8,7 @@ from comparison import training
 from comparison.behaviour import behaviour_of, is_same
 from comparison.plan import FULL
 from comparison.store import Store
-from prompt_tuning_helpers.engine.tune import rate_of
+from prompt_tuning_helpers.engine.tune import learning_rate_factor
 
 RESULTS = Path(__file__).parents[2] / "notebooks" / "comparison" / "results.jsonl"
 
@@ -22,7 +22,7 @@ def test_the_stored_results_were_made_by_code_that_computes_the_same() -> None:
 
 def test_code_that_computes_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = Store.read(RESULTS, FULL).behaviour
-    monkeypatch.setattr(training, "rate_of", lambda update, updates: 1.01 * rate_of(update, updates))
+    monkeypatch.setattr(training, "learning_rate_factor", lambda *step: 1.01 * learning_rate_factor(*step))
     for method in (FULL.method("prefix-20"), FULL.method("lora-8"), FULL.method("full")):
         assert not is_same(stored[method.name], behaviour_of((method,))[method.name])
 

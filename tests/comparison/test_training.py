@@ -21,7 +21,7 @@ from comparison.plan import FULL, lesson_settings
 from comparison.training import adapt, train
 from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.causal_model import pack
-from prompt_tuning_helpers.engine.general import GeneralForward
+from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
 from prompt_tuning_helpers.evaluation import LABELS
 from prompt_tuning_helpers.lesson import reviews_path
@@ -99,7 +99,7 @@ def test_margins_are_those_of_one_text_at_a_time(name: str, beginning: str) -> N
 
 def test_margins_after_a_soft_prompt_are_those_of_the_plain_forward() -> None:
     network = load_network("tiny")
-    forward = GeneralForward(network)
+    forward = TransformersModel(network)
     prompt = torch.randn(7, forward.embedding.shape[1])
     tokens = encode_inputs(
         ["Comment: a lovely cut", "Comment: no", "Comment: never again"], loading.load_tokenizer("tiny")
@@ -139,7 +139,7 @@ def test_a_hard_prompt_is_asked_as_it_is_written(name: str, examples: int) -> No
 def test_an_untouched_prefix_answers_as_the_text_it_starts_from() -> None:
     classifier = train(_gradient_method("prefix-20", (20, 0)), 0.01, TRAIN[:20], "tiny", 0)
     prompts = [row.input for row in TRAIN[20:24]]
-    tokenizer, forward = loading.load_tokenizer("tiny"), GeneralForward(load_network("tiny"))
+    tokenizer, forward = loading.load_tokenizer("tiny"), TransformersModel(load_network("tiny"))
     start = tokenizer(LESSON["init_text"])["input_ids"][:20]
     tokens = [start + tokenizer(wrap(LESSON["verbalizer"], prompt))["input_ids"] for prompt in prompts]
     expected = margins(forward, no_soft_prompt(forward), tokens, first_tokens(LABELS, tokenizer))

@@ -16,13 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from prompt_tuning_helpers.engine import EngineError, TuningSettings, job
+from prompt_tuning_helpers.engine import EngineError, TuningSettings
 from prompt_tuning_helpers.engine.__main__ import app
 from prompt_tuning_helpers.engine.causal_model import PackedRows
-from prompt_tuning_helpers.engine.job import Job, run_job
-from prompt_tuning_helpers.engine.llama import LlamaForward
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import STOPPED, Job
+from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.settings import check_settings
-from prompt_tuning_helpers.engine.tune import schedule_of
+from prompt_tuning_helpers.engine.tune import minibatches
 
 WEIGHTS = Path("soft_prompt", "adapter_model.safetensors")
 CHECKPOINT = "checkpoint.safetensors"
@@ -150,12 +151,12 @@ def test_settings_out_of_range_are_named(settings: TuningSettings, name: str, va
 
 def test_any_seed_gives_an_order(settings: TuningSettings) -> None:
     seeds = (0, 1, 2**31 - 1, 2**63 - 1)
-    orders = [next(schedule_of(50, replace(settings, seed=seed, batch_size=50)))[1] for seed in seeds]
+    orders = [next(minibatches(50, replace(settings, seed=seed, batch_size=50)))[1] for seed in seeds]
     for seed, order in zip(seeds, orders, strict=True):
         check_settings(replace(settings, seed=seed))
         assert sorted(order) == list(range(50))
     assert len({tuple(order) for order in orders}) == len(seeds)
-    generator = torch.Generator().manual_seed(10_007)  # earlier runs go on in their own order
+    generator = torch.Generator().manual_seed(10_007)  # earlier runs resume in their own order
     assert orders[1] == torch.randperm(50, generator=generator).tolist()
 
 
@@ -184,10 +185,10 @@ def test_a_missing_training_file_is_told_in_one_line(
 def test_a_soft_prompt_that_is_no_numbers_is_not_kept(
     folder: Path, training_file: Path, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_slope(self: LlamaForward, prefix: Tensor, rows: PackedRows) -> Tensor:
+    def without_slope(self: LlamaModel, prefix: Tensor, rows: PackedRows) -> Tensor:
         return torch.zeros(len(rows.labels), 259) + (prefix.sum() * 0).sqrt()
 
-    monkeypatch.setattr(LlamaForward, "label_logits", without_slope)
+    monkeypatch.setattr(LlamaModel, "label_logits", without_slope)
     Job("tiny", "tiny", training_file, replace(settings, batch_size=100, num_epochs=1)).write(folder)
     assert run_job(folder) == 1
     assert failure(folder)["code"] == "training_diverged"
@@ -196,13 +197,13 @@ def test_a_soft_prompt_that_is_no_numbers_is_not_kept(
 
 @pytest.fixture
 def stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job that was stopped after its second update, and beside it one that was not disturbed."""
+    """A job that was stopped after its second step, and beside it one that was not disturbed."""
     undisturbed = Path(shutil.copytree(folder, folder.with_name("undisturbed")))
     assert run_job(undisturbed) == 0
-    updates = iter([False, True])
+    stops = iter([False, True])
     with monkeypatch.context() as patched:
-        patched.setattr("prompt_tuning_helpers.engine.trainer.Updater.any_process", lambda *_: next(updates))
-        assert run_job(folder) == job.STOPPED
+        patched.setattr("prompt_tuning_helpers.engine.trainer.Trainer.any_process", lambda *_: next(stops))
+        assert run_job(folder) == STOPPED
     return folder
 
 
@@ -217,13 +218,13 @@ def ends_as_undisturbed(folder: Path) -> bool:
     return torch.equal(*tuned) and losses(folder) == losses(undisturbed)
 
 
-def rewritten(update: str | None = "2", **changes: Callable[[Tensor], Tensor | None]) -> Callable[[Path], None]:
+def rewritten(step: str | None = "2", **changes: Callable[[Tensor], Tensor | None]) -> Callable[[Path], None]:
     def rewrite(path: Path) -> None:
         tensors = load_file(path)
         for name, change in changes.items():
             tensor = change(tensors.pop(name))
             tensors |= {name: tensor.contiguous()} if tensor is not None else {}
-        save_file(tensors, path, {"update": update} if update else None)
+        save_file(tensors, path, {"update": step} if step else None)
 
     return rewrite
 
@@ -238,10 +239,10 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "rubbish": lambda path: path.write_bytes(b"\x01" * 500),
     "a folder": replace_by_folder,
-    "no update": rewritten(None),
-    "an update that is no number": rewritten("two"),
-    "an update before the first": rewritten("-2"),
-    "an update after the last": rewritten("10"),
+    "no step": rewritten(None),
+    "a step that is no number": rewritten("two"),
+    "a step before the first": rewritten("-2"),
+    "a step after the last": rewritten("10"),
     "no moments": rewritten(exp_avg=lambda tensor: None),
     "another shape": rewritten(prompt=lambda tensor: tensor[:-1]),
     "moments of another shape": rewritten(exp_avg_sq=lambda tensor: tensor[:, :-1]),
@@ -276,7 +277,7 @@ def test_several_processes_set_a_damaged_checkpoint_aside_together(stopped: Path
     command = [sys.executable, *launcher, "-m", "prompt_tuning_helpers.engine", "tune", str(stopped)]
     ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False, timeout=120)
     assert ended.returncode == 0
-    assert [update for update, _ in losses(stopped)] == [update for update, _ in losses(stopped.parent / "undisturbed")]
+    assert [step for step, _ in losses(stopped)] == [step for step, _ in losses(stopped.parent / "undisturbed")]
     assert (stopped / "checkpoint.damaged-1.safetensors").read_bytes() == b"rubbish"
 
 

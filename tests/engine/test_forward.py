@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
-from prompt_tuning_helpers.engine.general import GeneralForward
-from prompt_tuning_helpers.engine.llama import LlamaForward
+from prompt_tuning_helpers.engine.general import TransformersModel
+from prompt_tuning_helpers.engine.llama import LlamaModel
 from tests.support.networks import make_network, plain_logits
 
 PATHS = [
-    ("llama", LlamaForward),
-    ("granite", LlamaForward),
-    ("llama", GeneralForward),
-    ("granite", GeneralForward),
-    ("gpt2", GeneralForward),
-    ("qwen2", GeneralForward),
-    ("gemma", GeneralForward),
+    ("llama", LlamaModel),
+    ("granite", LlamaModel),
+    ("llama", TransformersModel),
+    ("granite", TransformersModel),
+    ("gpt2", TransformersModel),
+    ("qwen2", TransformersModel),
+    ("gemma", TransformersModel),
 ]
 CASES = {(kind, path): (network := make_network(kind), path(network)) for kind, path in PATHS}
 
@@ -47,9 +47,9 @@ def test_loss_and_gradient_are_those_of_the_plain_forward(
     assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm() + 1e-6
 
 
-@pytest.mark.parametrize("kind", [kind for kind, path in PATHS if path is GeneralForward])
+@pytest.mark.parametrize("kind", [kind for kind, path in PATHS if path is TransformersModel])
 def test_the_general_path_needs_no_prefix(kind: str) -> None:
-    network, model = CASES[kind, GeneralForward]
+    network, model = CASES[kind, TransformersModel]
     rows = [([3], [4, 5]), ([7, 8, 9, 10, 11], [12]), (list(range(20, 60)), [1, 2, 3])]
     nothing = torch.empty(0, 32)
     expected = plain_logits(network, nothing, rows)
@@ -62,16 +62,16 @@ def test_sequences_extended_together_are_as_each_on_its_own(case: tuple[str, typ
     rows = [([3], [4, 5, 6]), ([7, 8, 9, 10, 11], [12, 13, 14]), (list(range(20, 90)), [1, 2, 3])]
     prefix = torch.randn(9, 32)
     expected = plain_logits(network, prefix, rows).view(len(rows), 3, -1)
-    pasts = [model.new_past() for _ in rows]
+    caches = [model.new_cache() for _ in rows]
     steps = [[torch.cat([prefix, model.embed(torch.tensor(inputs))]) for inputs, _ in rows]]
     steps += [[model.embed(torch.tensor([outputs[i]])) for _, outputs in rows] for i in range(2)]
     for step, inputs in enumerate(steps):
-        torch.testing.assert_close(model.extend(pasts, inputs), expected[:, step], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model.extend(caches, inputs), expected[:, step], rtol=1e-4, atol=1e-4)
 
 
-def test_a_copied_past_goes_on_on_its_own() -> None:
-    _, model = CASES["llama", LlamaForward]
-    first, whole = model.new_past(), model.new_past()
+def test_a_copied_cache_is_extended_on_its_own() -> None:
+    _, model = CASES["llama", LlamaModel]
+    first, whole = model.new_cache(), model.new_cache()
     model.extend([first], [model.embed(torch.tensor([1, 2, 3, 4]))])
     second = first.copy(2)
     model.extend([first], [model.embed(torch.tensor([5]))])
@@ -80,11 +80,11 @@ def test_a_copied_past_goes_on_on_its_own() -> None:
     assert (first.length, second.length) == (5, 4)
 
 
-def test_a_model_without_a_past_is_refused() -> None:
+def test_a_model_without_a_cache_is_refused() -> None:
     from transformers import XLMConfig, XLMWithLMHeadModel
 
     from prompt_tuning_helpers.engine import EngineError
 
     network = XLMWithLMHeadModel(XLMConfig(vocab_size=50, emb_dim=16, n_layers=1, n_heads=2))
     with pytest.raises(EngineError, match="past_key_values"):
-        GeneralForward(network)
+        TransformersModel(network)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prompt_tuning_helpers.engine.job import CANNOT_WRITE, DONE, Job, run_job
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import CANNOT_WRITE, DONE, Job
 from prompt_tuning_helpers.engine.settings import TuningSettings
 
 WEIGHTS = "soft_prompt/adapter_model.safetensors"

@@ -1,4 +1,4 @@
-"""The choice of a token: for every number that is accepted, of every size, it is one of the vocabulary."""
+"""Sampling: for every number that is accepted, of every size, the token is one of the vocabulary."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from prompt_tuning_helpers.engine import EngineError, GenerationParameters
-from prompt_tuning_helpers.engine.sampling import TokenChooser, check_parameters
+from prompt_tuning_helpers.engine.sampling import Sampler, check_parameters
 
 SMALLEST = math.ulp(0.0)
 VOCABULARY = 12
@@ -30,10 +30,10 @@ parameters = st.builds(
 )
 
 
-def choose(given: GenerationParameters, values: list[float], count: int = 1) -> list[int]:
+def sample(given: GenerationParameters, values: list[float], count: int = 1) -> list[int]:
     check_parameters(given)
-    chooser = TokenChooser(given, frozenset({2}), [0, 1, 5])
-    return [chooser.choose(torch.tensor(values)) for _ in range(count)]
+    sampler = Sampler(given, frozenset({2}), [0, 1, 5])
+    return [sampler.sample(torch.tensor(values)) for _ in range(count)]
 
 
 @settings(max_examples=500, deadline=None)
@@ -42,10 +42,10 @@ def choose(given: GenerationParameters, values: list[float], count: int = 1) -> 
 @example(replace(SAMPLED, top_p=1e-46), [0.0] * VOCABULARY)
 @example(replace(SAMPLED, temperature=SMALLEST, top_p=SMALLEST), [3.4e38, -3.4e38] * 6)
 @example(replace(SAMPLED, repetition_penalty=2.0), [-3.4e38] * VOCABULARY)
-def test_a_token_is_chosen_for_all_accepted_numbers(given: GenerationParameters, values: list[float]) -> None:
-    chosen = choose(given, values, 3)
-    assert set(chosen) <= set(range(VOCABULARY))
-    assert 2 not in chosen[: given.min_new_tokens]
+def test_a_token_is_sampled_for_all_accepted_numbers(given: GenerationParameters, values: list[float]) -> None:
+    sampled = sample(given, values, 3)
+    assert set(sampled) <= set(range(VOCABULARY))
+    assert 2 not in sampled[: given.min_new_tokens]
 
 
 @settings(max_examples=200, deadline=None)
@@ -56,7 +56,7 @@ def test_a_token_is_chosen_for_all_accepted_numbers(given: GenerationParameters,
 )
 def test_sampling_is_greedy_in_the_limit(values: list[int], narrow: float, name: str) -> None:
     given = replace(SAMPLED, temperature=narrow) if name == "temperature" else replace(SAMPLED, top_p=narrow)
-    assert choose(given, [float(value) for value in values]) == [values.index(max(values))]
+    assert sample(given, [float(value) for value in values]) == [values.index(max(values))]
 
 
 @pytest.mark.parametrize("penalty", [SMALLEST, 0.99, 2.01, 1e300, math.inf, math.nan])

@@ -20,8 +20,9 @@ from torch import Tensor
 from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
-from prompt_tuning_helpers.engine.job import STOPPED, Job, run_job
-from prompt_tuning_helpers.engine.llama import LlamaForward
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import STOPPED, Job, RowCounts
+from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
@@ -46,7 +47,7 @@ def test_the_loss_falls_and_only_the_soft_prompt_changes(
     weights = tiny.model.embedding.clone()
     seen: list[Progress] = []
     tuned = tune(tiny.model, start, data, replace(settings, num_epochs=40, learning_rate=0.1), report=seen.append)
-    assert [progress.update for progress in seen] == list(range(1, 121))
+    assert [progress.step for progress in seen] == list(range(1, 121))
     assert [progress.epoch for progress in seen] == [epoch for epoch in range(40) for _ in range(3)]
     # How far it falls is up to the model: random weights let a soft prompt change little.
     assert sum(p.loss for p in seen[-3:]) < 0.7 * sum(p.loss for p in seen[:3])
@@ -89,8 +90,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     whole = tune(tiny.model, start, data, settings)
-    updates: list[int] = []
-    for _ in range(8):  # stopped after every update
+    steps: list[int] = []
+    for _ in range(8):  # stopped after every step
         try:
             tuned = tune(
                 tiny.model,
@@ -98,13 +99,13 @@ def test_an_interrupted_run_ends_with_the_same_bits(
                 data,
                 settings,
                 checkpoint,
-                lambda p: updates.append(p.update),
+                lambda p: steps.append(p.step),
                 should_stop=lambda: True,
             )
         except TuningStopped:
             continue
-    tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: updates.append(p.update))
-    assert updates == list(range(1, 10))
+    tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: steps.append(p.step))
+    assert steps == list(range(1, 10))
     assert torch.equal(tuned, whole)
 
 
@@ -140,17 +141,37 @@ def test_plain_peft_gives_the_same_answers(
         tokens = torch.tensor(encode_inputs([wrap(tuned.verbalizer, text)], tiny.tokenizer))
         theirs = peft_model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0, -1]
         inputs = torch.cat([tuned.embeddings, tiny.model.embed(tokens[0])])
-        ours = tiny.model.extend([tiny.model.new_past()], [inputs])[0]
+        ours = tiny.model.extend([tiny.model.new_cache()], [inputs])[0]
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_metrics_have_two_records_an_epoch_at_least(job: Path, training_file: Path, settings: TuningSettings) -> None:
-    Job("tiny", "tiny", training_file, replace(settings, batch_size=100)).write(job)
+@pytest.mark.parametrize(("batch_size", "steps"), [(4, 3), (100, 1)])
+def test_metrics_have_a_record_a_step(
+    job: Path, training_file: Path, settings: TuningSettings, batch_size: int, steps: int
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, batch_size=batch_size)).write(job)
     assert run_job(job) == 0
     records = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in records] == [0, 0, 1, 1, 2, 2]
+    assert [record["iteration"] for record in records] == list(range(1, 3 * steps + 1))
+    assert [record["epoch"] for record in records] == [epoch for epoch in range(3) for _ in range(steps)]
     assert records[-1]["progress"] == 1
     assert [r["timestamp"] for r in records] == sorted(r["timestamp"] for r in records)
+
+
+@pytest.mark.parametrize(("most", "left_out"), [(64, 0), (23, 5)])
+def test_a_job_says_how_many_rows_it_left_out(
+    job: Path,
+    training_file: Path,
+    settings: TuningSettings,
+    most: int,
+    left_out: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, max_input_tokens=most)).write(job)
+    assert run_job(job) == 0
+    assert RowCounts.read(job) == RowCounts(rows=10, left_out=left_out)
+    said = "5 of 10 rows were left out: longer than max_input_tokens=23 with the verbalizer."
+    assert (said in caplog.text) is (left_out > 0)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +192,10 @@ def test_a_job_that_cannot_be_done_says_why(
 
 
 def test_a_job_that_diverges_says_so(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_numbers(self: LlamaForward, prefix: Tensor, rows: PackedRows) -> Tensor:
+    def no_numbers(self: LlamaModel, prefix: Tensor, rows: PackedRows) -> Tensor:
         return prefix.sum() * torch.full((len(rows.labels), 259), torch.nan)
 
-    monkeypatch.setattr(LlamaForward, "label_logits", no_numbers)
+    monkeypatch.setattr(LlamaModel, "label_logits", no_numbers)
     assert run_job(job) == 1
     failure = json.loads((job / "failure.json").read_text())
     assert failure["code"] == "training_diverged"

@@ -10,7 +10,6 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.engine import Engine, sources
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
-from prompt_tuning_helpers.runtime.jobs.folder import read_metrics
 from prompt_tuning_helpers.runtime.store.state import State
 from tests.support.calls import BASE, events
 from tests.support.fake_engine import fake_tune_command
@@ -75,10 +74,3 @@ def test_serve_says_what_is_wrong_with_a_folder(tmp_path: Path, folder: Path) ->
     (line,) = answer.stderr.splitlines()
     assert str(folder) in line
     assert "hidden_size" in line
-
-
-def test_damaged_metrics_are_left_out(tmp_path: Path) -> None:
-    good = {"timestamp": "2026-01-01T00:00:00.000Z", "iteration": 1, "epoch": 0, "loss": 0.5, "progress": 0.1}
-    lines = [json.dumps(good), json.dumps(good | {"loss": float("nan")}), json.dumps(good | {"timestamp": "\ud800"})]
-    (tmp_path / "metrics.jsonl").write_bytes("\n".join([*lines, "5", "{"]).encode() + b"\n\xff\n")
-    assert read_metrics(tmp_path) == [good]

@@ -16,11 +16,13 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connection import ConnectionSetupError
+from prompt_tuning_helpers.engine.job_folder import Job
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
-from prompt_tuning_helpers.runtime.jobs import folder as job_folder
+from prompt_tuning_helpers.runtime.jobs.folder import make_job_folder
 from tests.support.calls import ROWS, training_body, upload, wait_for_training
 from tests.support.environment import REPOSITORY
+from tests.support.fake_engine import DEFAULTS
 from tests.support.servers import changed_command, connect, fake_command, start_runtime, wait_until
 from tests.support.trouble import Kind
 from tests.support.world import World
@@ -165,9 +167,10 @@ def test_a_training_whose_end_cannot_be_recorded_is_not_lost(
 def test_data_is_copied_where_it_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.link", refuse(errno.EPERM))
     (tmp_path / "data").write_text("rows")
-    job_folder.make_job_folder(tmp_path / "job", {"model": "tiny"}, tmp_path / "data")
-    job = json.loads((tmp_path / "job" / "job.json").read_text())
-    assert Path(job["data"]).read_text() == "rows"
+    make_job_folder(tmp_path / "job", Job("tiny", "tiny", tmp_path / "data", DEFAULTS))
+    data = Job.read(tmp_path / "job").data
+    assert data.parent == tmp_path / "job"
+    assert data.read_text() == "rows"
 
 
 def serve(state: Path, change: str = "") -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from prompt_tuning_helpers.engine.job_folder import METRICS, SOFT_PROMPT
+from prompt_tuning_helpers.engine.metrics import MetricsReader, MetricsWriter
 from prompt_tuning_helpers.runtime.context import Runtime
+from prompt_tuning_helpers.runtime.removal import remove_project
 from prompt_tuning_helpers.runtime.store.trainings import Training
-from tests.support.calls import ALIAS, BASE, open_client, open_fake, training_body, upload, wait_for_training
+from tests.support.calls import ALIAS, BASE, ROWS, open_client, open_fake, training_body, upload, wait_for_training
 from tests.support.servers import wait_until
 
 Train = Callable[..., str]
@@ -48,6 +52,23 @@ def test_training_document(client: TestClient, project: dict[str, str], train: T
     )
 
 
+def test_an_epoch_of_one_step_has_two_records(
+    client: TestClient, runtime: Runtime, project: dict[str, str], train: Train
+) -> None:
+    """The SDK takes the time between them for the epoch's duration."""
+    training = train(num_epochs=2)
+    status = wait_for_training(client, project, training, "completed")["entity"]["status"]
+    path = runtime.jobs.folder(training) / METRICS
+    path.unlink()
+    metrics = MetricsWriter(path, 0)
+    for step in (1, 2):
+        metrics.append(step, step - 1, 0.5, step / 2)
+    made = client.get(f"/ml/v4/trainings/{training}", params=project).json()["entity"]["status"]["metrics"]
+    assert [metric["ml_metrics"]["epoch"] for metric in made] == [0, 0, 1, 1]
+    written = [record.timestamp for record in MetricsReader(path).read()]
+    assert [metric["timestamp"] for metric in made] == [status["running_at"], written[0], written[0], written[1]]
+
+
 def test_failure_says_why(client: TestClient, project: dict[str, str], train: Train) -> None:
     status = wait_for_training(client, project, train(init_text="fail"), "failed")["entity"]["status"]
     assert status["failure"]["errors"] == [{"code": "tuning_failed", "message": "It failed on purpose."}]
@@ -73,6 +94,63 @@ def test_one_at_a_time_and_cancel(client: TestClient, project: dict[str, str], t
     wait_for_training(client, project, second, "running")
     assert client.delete(f"/ml/v4/trainings/{second}", params={**project, "hard_delete": "true"}).status_code == 204
     assert client.get(f"/ml/v4/trainings/{second}", params=project).status_code == 404
+
+
+def delete(client: TestClient, runtime: Runtime, training: str, project: dict[str, str]) -> None:
+    path = f"/ml/v4/trainings/{training}"
+    assert client.delete(path, params={**project, "hard_delete": "true"}).status_code == 204
+
+
+def cancel(client: TestClient, runtime: Runtime, training: str, project: dict[str, str]) -> None:
+    assert client.delete(f"/ml/v4/trainings/{training}", params=project).status_code == 204
+
+
+def delete_project(client: TestClient, runtime: Runtime, training: str, project: dict[str, str]) -> None:
+    remove_project(runtime, project["project_id"], keep=True)
+
+
+@pytest.mark.parametrize("end", [delete, cancel, delete_project])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_training_that_ends_while_its_model_is_recorded_leaves_no_model(
+    client: TestClient,
+    runtime: Runtime,
+    project: dict[str, str],
+    train: Train,
+    end: Callable[[TestClient, Runtime, str, dict[str, str]], None],
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It ends before its model is moved to its place, or after that and before it is recorded."""
+    ended = threading.Event()
+
+    def end_it() -> None:
+        if not ended.is_set():
+            end(client, runtime, training, project)
+            ended.set()
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.name != SOFT_PROMPT or target.parent != runtime.state.models:
+            return move(path, target)
+        if moment == "before":
+            end_it()
+        moved = move(path, target)
+        end_it()
+        return moved
+
+    move = Path.rename
+    monkeypatch.setattr(Path, "rename", rename)
+    training = train()
+    assert ended.wait(20)
+    monkeypatch.undo()
+    # The queue takes the next one only when it is done with the first.
+    other = upload(client, project, json.dumps(ROWS).encode())
+    following = client.post("/ml/v4/trainings", json=training_body(project, other)).json()["metadata"]["id"]
+    model = wait_for_training(client, project, following, "completed")["entity"]["model_id"]
+    assert [path.name for path in runtime.state.models.iterdir()] == [model]
+    listed = client.get("/ml/v4/models", params=project).json()["resources"]
+    assert [item["metadata"]["id"] for item in listed] == [model]
+    assert "Traceback" not in caplog.text
 
 
 def test_hard_delete_leaves_the_model(

@@ -1,70 +1,40 @@
-"""A tuning job's folder: written by the runtime, then the engine's process reads it and leaves its results there."""
+"""What the runtime alone does with a job's folder: it makes it, and notes which process works there."""
 
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from ..._files import AtomicFile, make_private_folder, sync_folder, write_file
-from ...engine.metrics import read_metrics as read_records
+from ...engine.job_folder import Job
 from ..process.processes import KnownProcess
 
 TRAINING_DATA = "training_data.json"
-LOG = "job.log"
-SOFT_PROMPT = "soft_prompt"
 PROCESS = "process.json"
 
-# How a job's process ends that was told to end, and one that could not write to its folder.
-STOPPED = 3
-CANNOT_WRITE = 120
 
-
-def make_job_folder(folder: Path, job: dict[str, Any], data: Path) -> None:
-    """Write a job's folder.
+def make_job_folder(folder: Path, job: Job) -> None:
+    """Make the folder of a new job.
 
     Args:
         folder: where; its parent is there.
-        job: what ``job.json`` says, but for the data's path.
-        data: the training file; it is linked, so that deleting the asset does not pull it from under the job.
+        job: what to do. Its training file is linked, so that deleting the asset does not pull it from under the job.
+
+    Raises:
+        OSError: if it cannot be written.
     """
     make_private_folder(folder)
-    copy = folder / TRAINING_DATA
+    data = folder / TRAINING_DATA
     try:
-        os.link(data, copy)
+        os.link(job.data, data)
     except OSError:
-        with data.open("rb") as source, AtomicFile(copy) as target:
+        with job.data.open("rb") as source, AtomicFile(data) as target:
             shutil.copyfileobj(source, target)
-    write_file(folder / "job.json", json.dumps({**job, "data": str(copy)}).encode())
+    replace(job, data=data).write(folder)
     sync_folder(folder.parent)
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The job's records so far, in order; a line that is being written is left out."""
-    try:
-        return read_records(folder / "metrics.jsonl")
-    except OSError:
-        return []
-
-
-def read_failure(folder: Path) -> dict[str, str] | None:
-    """Why the job could not be done, if it said so."""
-    try:
-        failure = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
-        return {"code": str(failure["code"]), "message": str(failure["message"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def last_log_line(folder: Path) -> str:
-    """The last thing that the job's process said."""
-    try:
-        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace")[-4000:].strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1].strip()[:300] if lines else ""
 
 
 def record_process(folder: Path, pid: int) -> None:

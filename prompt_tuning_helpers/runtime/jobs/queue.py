@@ -1,4 +1,4 @@
-"""Runs trainings: one at a time, each in a process of its own that can be ended and taken up again."""
+"""Runs trainings: one at a time, each in a process of its own that can be interrupted and resumed."""
 
 import logging
 import shutil
@@ -8,24 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..._files import sync_folder
+from ...engine.job_folder import LOG, SOFT_PROMPT
 from ..store.models import Models
 from ..store.trainings import Training, Trainings
-from .folder import (
-    CANNOT_WRITE,
-    LOG,
-    PROCESS,
-    SOFT_PROMPT,
-    STOPPED,
-    last_log_line,
-    read_failure,
-    read_metrics,
-    record_process,
-)
+from .folder import PROCESS, record_process
+from .outcome import Completed, Failed, Gone, Interrupted, Outcome, outcome_of, unexplained
+from .reports import Report, Reports
 
 logger = logging.getLogger(__name__)
 
-# A process that was killed goes on from its checkpoint; one that is killed again and again without getting
-# any further will not finish.
+# A training whose process was killed resumes from its checkpoint; one whose processes are killed again and again
+# without getting any further will not finish.
 TRIES_WITHOUT_PROGRESS = 3
 PATIENCE = 20.0
 
@@ -54,6 +47,7 @@ class Jobs:
         self._folder = folder
         self._command = command
         self._is_lost = is_lost
+        self._reports = Reports()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -61,11 +55,15 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
     def folder(self, training_id: str) -> Path:
-        """A job's folder; the id is one of ours."""
+        """Give a job's folder; the id is one of ours."""
         return self._folder / training_id
 
+    def report(self, training_id: str) -> Report:
+        """Give what a job has reported so far."""
+        return self._reports.read(self.folder(training_id))
+
     def start(self) -> None:
-        """Take up what an earlier run left unfinished, and wait for more."""
+        """Resume what an earlier run left unfinished, and wait for more."""
         self._trainings.wait_all_again()
         self._thread.start()
 
@@ -84,9 +82,10 @@ class Jobs:
         """Remove a deleted training's files."""
         self.end(training_id)
         shutil.rmtree(self.folder(training_id), ignore_errors=True)
+        self._reports.forget(self.folder(training_id))
 
     def stop(self) -> None:
-        """End the running process, gently if its folder is still there; its training goes on at the next start."""
+        """End the running process, gently if its folder is still there; its training resumes at the next start."""
         with self._lock:
             self._stopping = True
             current = self._current
@@ -110,36 +109,73 @@ class Jobs:
                     self._run(training)
             except Exception:
                 # A full disk, say: the training stays as it is and is tried again.
-                logger.exception("The job queue met an error and goes on")
+                logger.exception("The job queue met an error and tries again")
                 self._wake.wait(5)
 
     def _run(self, training: Training) -> None:
-        folder = self.folder(training.id)
-        in_vain, furthest = 0, len(read_metrics(folder))
-        while not self._settle(training):
-            code = self._run_process(training)
-            if code is None or self._is_lost():
+        """Have processes work on a training until it has come to an end, or this runtime stops."""
+        code: int | None = None
+        in_vain, furthest = 0, self._steps(training)
+        while True:
+            outcome = self._outcome(training, code)
+            if self._is_lost():
                 return
-            done = len(read_metrics(folder))
-            in_vain = 0 if done > furthest else in_vain + 1
-            furthest = max(furthest, done)
-            logger.info("Training %s: its process ended with %s", training.id, code)
-            if self._stopping and not self._settle(training):
+            if not isinstance(outcome, Interrupted):
+                self._record(training, outcome)
+                return
+            if self._stopping:
                 self._trainings.wait_again(training.id)
                 return
-            # One that was told to end, but not by this server, is taken up again, too: at a machine's shutdown, for
-            # instance, all processes are told at once.
-            interrupted = code < 0 or code == STOPPED
-            if (not interrupted or in_vain >= TRIES_WITHOUT_PROGRESS) and not self._settle(training):
-                self._trainings.fail(training.id, *self._reason(training, code))
+            if code is not None and in_vain >= TRIES_WITHOUT_PROGRESS:
+                self._record(training, unexplained(self.folder(training.id), code))
                 return
+            code = self._run_process(training)
+            if code is None:
+                return
+            logger.info("Training %s: its process ended with %s", training.id, code)
+            steps = self._steps(training)
+            in_vain = 0 if steps > furthest else in_vain + 1
+            furthest = max(furthest, steps)
+
+    def _outcome(self, training: Training, code: int | None) -> Outcome:
+        return outcome_of(
+            self._trainings.find(training.id),
+            self.folder(training.id),
+            self._models.soft_prompt(training.model_id),
+            None if self._stopping else code,
+        )
+
+    def _record(self, training: Training, outcome: Outcome) -> None:
+        """Record what came of a training."""
+        match outcome:
+            case Completed():
+                self._complete(training)
+            case Failed(code, message):
+                self._trainings.fail(training.id, code, message)
+            case Gone():
+                self.remove(training.id)
+
+    def _complete(self, training: Training) -> None:
+        """Move a model to its place and record it; remove it if its training was deleted or canceled meanwhile."""
+        model = self._models.soft_prompt(training.model_id)
+        if not model.is_dir():
+            try:
+                (self.folder(training.id) / SOFT_PROMPT).rename(model)
+            except FileNotFoundError:
+                if self._trainings.find(training.id) is None:  # it was deleted meanwhile
+                    return
+                raise
+            sync_folder(model.parent)
+        if not self._trainings.complete(training):
+            shutil.rmtree(model, ignore_errors=True)
+
+    def _steps(self, training: Training) -> int:
+        """Count the steps that a training's processes have reported."""
+        return len(self.report(training.id).metrics)
 
     def _run_process(self, training: Training) -> int | None:
-        """The process's exit code, or ``None`` if it was not to be started."""
+        """Run a process until it ends; give its exit code, or ``None`` if it was not to be started."""
         folder = self.folder(training.id)
-        if not folder.is_dir():
-            self._trainings.fail(training.id, "job_failed", "The job's folder is missing. Start the training again.")
-            return None
         with self._lock:
             if self._stopping:
                 return None
@@ -167,39 +203,6 @@ class Jobs:
     def _is_running(self, training: Training) -> bool:
         found = self._trainings.find(training.id)
         return found is not None and found.state == "running"
-
-    def _settle(self, training: Training) -> bool:
-        """Record the end of a training if it has come to one."""
-        found = self._trainings.find(training.id)
-        folder, model = self.folder(training.id), self._models.soft_prompt(training.model_id)
-        if found is None or found.is_over:
-            if found is None:
-                shutil.rmtree(folder, ignore_errors=True)
-            return True
-        if (folder / SOFT_PROMPT).is_dir() or model.is_dir():
-            # The model is moved before it is recorded; a start after a crash in between finds it and records it.
-            if not model.is_dir():
-                (folder / SOFT_PROMPT).rename(model)
-                sync_folder(model.parent)
-            if not self._trainings.complete(training):
-                shutil.rmtree(model, ignore_errors=True)  # it was canceled or deleted meanwhile
-            return True
-        failure = read_failure(folder)
-        if failure is not None:
-            self._trainings.fail(training.id, failure["code"], failure["message"])
-            return True
-        return False
-
-    def _reason(self, training: Training, code: int) -> tuple[str, str]:
-        folder = self.folder(training.id)
-        if code == CANNOT_WRITE:
-            reason = f"The tuning process could not write to {folder}: the disk is full or cannot be written."
-            return "storage_full", f"{reason} Make room, then start the training again."
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        said = last_log_line(folder)
-        hint = " The machine may be out of memory: choose a smaller batch_size." if code == -9 else ""
-        message = f"The tuning process {how}{f' ({said})' if said else ''}.{hint} See its log: {folder / LOG}"
-        return "job_failed", message
 
 
 def _end_process(process: subprocess.Popen[bytes]) -> None:

@@ -2,15 +2,17 @@
 
 import shutil
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from ...engine.job_folder import Job
+from ...engine.metrics import MetricRecord
 from ..http.errors import bad_request, not_found
 from ..http.fields import show
-from ..jobs.folder import make_job_folder, read_metrics
+from ..jobs.folder import make_job_folder
 from ..removal import remove_training
 from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
@@ -24,7 +26,6 @@ EXPERIMENT = "wx_prompt_tune"
 
 def training_document(call: Call, training: Training) -> dict[str, Any]:
     """A training as clients see it; its model's id is there from the moment it is completed."""
-    runtime = call.runtime
     path = training.request["results_reference"]["path"]
     entity: dict[str, Any] = {
         "auto_update_model": True,
@@ -43,7 +44,7 @@ def training_document(call: Call, training: Training) -> dict[str, Any]:
                 "assets_path": f"{path}/{training.id}/assets",
             },
         },
-        "status": _status(call, training, read_metrics(runtime.jobs.folder(training.id))),
+        "status": _status(call, training),
         "tags": training.tags,
         "training_data_references": training.request["training_data_references"],
     }
@@ -63,10 +64,15 @@ def training_document(call: Call, training: Training) -> dict[str, Any]:
     }
 
 
-def _status(call: Call, training: Training, records: list[dict[str, Any]]) -> dict[str, Any]:
+def _status(call: Call, training: Training) -> dict[str, Any]:
     status: dict[str, Any] = {"state": training.state}
+    report = call.runtime.jobs.report(training.id)
     if training.state == "pending" and call.runtime.trainings.has_others_ahead(training):
         status = {"state": "queued", "message": {"level": "info", "text": "Another training comes first."}}
+    elif report.row_counts and (notice := report.row_counts.notice(_setting(training, "max_input_tokens"))):
+        status["message"] = {"level": "warning", "text": notice}
+    if report.row_counts:
+        status["rows"] = asdict(report.row_counts)  # not of watsonx.ai; for clients that speak another language
     if training.running_at is not None:
         status["running_at"] = training.running_at
     if training.completed_at is not None:
@@ -75,14 +81,35 @@ def _status(call: Call, training: Training, records: list[dict[str, Any]]) -> di
         status["failure"] = {"trace": training.id, "errors": [training.failure]}
         status["message"] = {"level": "error", "text": training.failure["message"]}
     # Left out while there are none: the SDK's plot cannot take an empty list.
-    if records:
-        status["metrics"] = [_metric(record) for record in records]
+    if report.metrics:
+        status["metrics"] = [_metric(record) for record in _records_for_sdk(training, report.metrics)]
     return status
 
 
-def _metric(record: dict[str, Any]) -> dict[str, Any]:
-    inner = {name: record[name] for name in ("epoch", "loss", "progress") if name in record}
-    return {"timestamp": record.get("timestamp"), "iteration": record["iteration"], "ml_metrics": inner}
+def _setting(training: Training, name: str) -> int:
+    return int(training.request["prompt_tuning"][name])
+
+
+def _records_for_sdk(training: Training, records: list[MetricRecord]) -> list[MetricRecord]:
+    """Give an epoch of one step a second record.
+
+    The SDK takes the time between an epoch's first and last record for the epoch's duration. So the step's record is
+    preceded by another of the time at which the step began.
+    """
+    first = records[0]
+    if first.iteration != round(first.progress * _setting(training, "num_epochs")):  # an epoch has more steps
+        return records
+    began = [training.running_at or first.timestamp, *(record.timestamp for record in records[:-1])]
+    return [
+        made
+        for record, start in zip(records, began, strict=True)
+        for made in (replace(record, timestamp=start), record)
+    ]
+
+
+def _metric(record: MetricRecord) -> dict[str, Any]:
+    inner = {"epoch": record.epoch, "loss": record.loss, "progress": record.progress}
+    return {"timestamp": record.timestamp, "iteration": record.iteration, "ml_metrics": inner}
 
 
 def create_training(call: Call) -> Response:
@@ -101,9 +128,8 @@ def create_training(call: Call) -> Response:
     runtime.engine.check_training_data(card.model_id, data, wanted.settings)
     training_id = str(uuid.uuid4())
     folder = runtime.jobs.folder(training_id)
-    job = {"model": card.source, "model_id": card.model_id, "settings": asdict(wanted.settings)}
     try:
-        make_job_folder(folder, job, data)
+        make_job_folder(folder, Job(card.source, card.model_id, data, wanted.settings))
         with runtime.database.transaction():
             tags = _tags(call, project_id, wanted.tags, wanted.name)
             training = runtime.trainings.create(

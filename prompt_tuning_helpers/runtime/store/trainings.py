@@ -133,7 +133,7 @@ class Trainings:
         )
 
     def complete(self, training: Training) -> bool:
-        """Record a training's end together with its model; ``False`` if it is over already."""
+        """Record a training's end together with its model; ``False`` if it is over already, or deleted."""
         tuning = training.request["prompt_tuning"]
         finished = now()
         with self._database.transaction() as connection:
