@@ -2,20 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# What else pytest is told: make test ARGS="-k name"
+ARGS ?=
+# Processes that test, each a file at a time, in the order that tests/conftest.py gives.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help tutorial test test-browser test-sdks lab runtime bench compare check translations clean
-help:
-	@echo "make tutorial   run the lesson on this machine and print its scores"
-	@echo "make lab        open the notebooks in JupyterLab"
-	@echo "make test       every test"
-	@echo "make test-browser   run the notebooks in JupyterLab, in the Chromium or Chrome of this computer"
-	@echo "make test-sdks  run the lesson's calls with three versions of the SDK; needs python3.11"
-	@echo "make runtime    the local watsonx.ai runtime in the foreground"
-	@echo "make bench      measure speed, each figure against its rival in turn"
-	@echo "make compare    compute what is missing of the comparison of methods; takes about two hours"
-	@echo "make check      ruff and mypy"
-	@echo "make translations   copy changed code cells to the other languages, and name the prose to translate"
-	@echo "make clean      remove .venv and build/"
+.DEFAULT_GOAL := help
+.PHONY: help
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target what; do \
+		printf 'make %-14s %s\n' "$$target" "$$what"; done
 
 # pip first, since old ones cannot show or resume a download.
 $(VENV)/.ready: requirements.txt pyproject.toml
@@ -29,44 +26,76 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 model: $(VENV)/.ready
 	$(RUN) -m prompt_tuning_helpers.engine fetch
 
-tutorial: $(VENV)/.ready model
+.PHONY: tutorial
+tutorial: $(VENV)/.ready model  ## run the lesson on this machine and print its scores
 	$(RUN) tools/execute.py
 
-test: $(VENV)/.ready model check
-	$(RUN) -m pytest
+.PHONY: lab
+lab: $(VENV)/.ready model  ## open the notebooks in JupyterLab
+	$(VENV)/bin/jupyter lab notebooks
+
+.PHONY: runtime
+runtime: $(VENV)/.ready model  ## the local watsonx.ai runtime in the foreground
+	$(RUN) -m prompt_tuning_helpers.runtime serve
+
+.PHONY: test
+test: check pytest  ## lint, types and every test; ARGS="-k name" goes to pytest, here and below
+
+.PHONY: test-fast
+test-fast: check pytest-fast  ## lint, types and the tests that take a moment each
+
+.PHONY: pytest
+pytest: $(VENV)/.ready model
+	$(RUN) -m pytest $(PARALLEL) $(ARGS)
+
+.PHONY: pytest-fast
+pytest-fast: $(VENV)/.ready
+	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 $(VENV)/.browser: $(VENV)/.ready tests/browser/requirements.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
 	@touch $@
 
 # Keeps a picture of each notebook in build/browser.
-test-browser: $(VENV)/.browser
-	$(RUN) -m pytest tests/browser
+.PHONY: test-browser
+test-browser: $(VENV)/.browser  ## run the notebooks in JupyterLab, in the Chromium or Chrome of this computer
+	$(RUN) -m pytest tests/browser $(ARGS)
 
 # Installs each version into build/sdks.
-test-sdks: $(VENV)/.ready
-	$(RUN) -m pytest tests/sdks/other_sdks.py
+.PHONY: test-sdks
+test-sdks: $(VENV)/.ready  ## run the lesson's calls with three versions of the SDK; needs python3.11
+	$(RUN) -m pytest tests/sdks/other_sdks.py $(ARGS)
 
-lab: $(VENV)/.ready model
-	$(VENV)/bin/jupyter lab notebooks
+.PHONY: check
+check: $(VENV)/.ready  ## lint, format, who may import whom, and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/lint-imports --no-logo --no-cache
+	$(VENV)/bin/mypy
 
-runtime: $(VENV)/.ready model
-	$(RUN) -m prompt_tuning_helpers.runtime serve
+.PHONY: format
+format: $(VENV)/.ready  ## mend what ruff can mend, and format
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
 
-bench: $(VENV)/.ready model
+.PHONY: bench
+bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn
 	$(RUN) -m benchmarks
 
 # Keeps the results that still fit the settings and the code, and goes on where it was interrupted.
-compare: $(VENV)/.ready model
+.PHONY: compare
+compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods; takes about two hours
 	PYTHONPATH=notebooks $(RUN) -m comparison
 
-check: $(VENV)/.ready
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
-
-translations: $(VENV)/.ready
+.PHONY: translations
+translations: $(VENV)/.ready  ## copy changed code cells to the other languages, and name the prose to translate
 	$(RUN) tools/sync_translations.py
 
-clean:
-	rm -rf $(VENV) build
+.PHONY: clean
+clean:  ## remove build/ and what tools keep
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean  ## remove .venv, too, which takes minutes to make again
+	rm -rf $(VENV)

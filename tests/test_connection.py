@@ -19,15 +19,9 @@ from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCred
 
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers._launcher import wait_for
-from prompt_tuning_helpers.connection import (
-    DEFAULT_URL,
-    Connection,
-    ConnectionSetupError,
-    _keep_proxies_out,
-    _regions,
-    _state_folder,
-)
+from prompt_tuning_helpers.connection import DEFAULT_URL, Connection, ConnectionSetupError, to_runtime
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, write_record
+from tests.support.environment import placeless
 
 KEY = "a-very-secret-key"
 FRANKFURT = "https://eu-de.ml.cloud.ibm.com"
@@ -37,14 +31,8 @@ FRANKFURT = "https://eu-de.ml.cloud.ibm.com"
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment that says nothing, and a folder without ``.env``; what the SDK sets is undone."""
     monkeypatch.chdir(tmp_path)
-    kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
-    with mock.patch.dict(os.environ, kept, clear=True):
+    with mock.patch.dict(os.environ, placeless(), clear=True):
         yield
-
-
-def _is_ours(name: str) -> bool:
-    known = ("WATSONX_", "LOCAL_WATSONX_", "RUNTIME_ENV_", "WX_CLIENT", "LESSON_", "SSL_CERT", "JPY_")
-    return name.startswith(known) or name in ("PROJECT_ID", "SPACE_ID", "USER_ACCESS_TOKEN")
 
 
 @pytest.fixture
@@ -136,9 +124,15 @@ def test_a_setting_that_cannot_work_is_named(
     client.assert_not_called()
 
 
-def test_regions_are_public_ones() -> None:
-    assert DEFAULT_URL in _regions()
-    assert not [url for url in _regions() if "private" in url or "test" in url or "qa" in url]
+def test_the_regions_that_are_offered_are_public_ones(client: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATSONX_APIKEY", KEY)
+    monkeypatch.setenv("WATSONX_PROJECT_ID", "p1")
+    monkeypatch.setenv("WATSONX_URL", "https://nowhere.ml.cloud.ibm.com")
+    with pytest.raises(ConnectionSetupError) as caught:
+        make_connection()
+    offered = str(caught.value).split("one of: ")[1].split(", ")
+    assert {DEFAULT_URL, FRANKFURT} <= set(offered)
+    assert not [url for url in offered if "private" in url or "test" in url or "qa" in url]
 
 
 @pytest.mark.parametrize(
@@ -551,15 +545,19 @@ def test_another_process_may_have_been_quicker(tmp_path: Path, runtime: SimpleNa
 def test_proxies_are_kept_out_of_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet, localhost")
     monkeypatch.setenv("no_proxy", "*")
-    _keep_proxies_out()
+    to_runtime("https://127.0.0.1:4433", KEY, "p", "bundle", ())
     assert os.environ["NO_PROXY"] == "intranet,localhost,127.0.0.1"
     assert os.environ["no_proxy"] == "*"
 
 
-def test_the_state_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_state_folder_can_be_chosen(
+    client: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runtime: SimpleNamespace
+) -> None:
     monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "a"))
-    assert _state_folder(None) == tmp_path / "a"
-    assert _state_folder(tmp_path / "b") == tmp_path / "b"
+    with running(runtime) as asked:
+        make_connection()
+        make_connection(state=tmp_path / "b")
+    assert [call.args[0] for call in asked.call_args_list] == [tmp_path / "a", tmp_path / "b"]
 
 
 def test_a_connection_says_where_it_leads() -> None:

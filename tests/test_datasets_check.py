@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompt_tuning_helpers.datasets import DatasetError, check, estimate_tokens, similar_pairs
-
-from .test_datasets_rows import ROWS, TEXTS, write
+from tests.support.examples import ROWS, TEXTS, write
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 

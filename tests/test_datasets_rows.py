@@ -16,19 +16,10 @@ from hypothesis import strategies as st
 from prompt_tuning_helpers.datasets import DatasetError, describe, load_rows
 from prompt_tuning_helpers.engine import TrainingDataError
 from prompt_tuning_helpers.engine.rows import read_rows
+from tests.support.examples import ROWS, TEXTS, write
 
-ROWS = [{"input": "Comment: clean dog", "output": "1"}, {"input": "Comment: wet dog", "output": "0"}]
-
-# text as it comes: any script, separators, quotes, line ends; but with something to see in it
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text.strip())
 TABLE_TEXTS = TEXTS.filter(lambda text: "\0" not in text and not text.startswith("\ufeff"))
 wild = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-
-
-def write(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_bytes(text.encode())
-    return path
 
 
 @pytest.mark.parametrize("bom", ["", "\ufeff"])

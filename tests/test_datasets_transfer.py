@@ -12,8 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from prompt_tuning_helpers.datasets import DatasetError, fetch, upload
-
-from .test_datasets_rows import ROWS, write
+from tests.support.examples import ROWS, write
 
 BODY = json.dumps(ROWS).encode() * 500
 RIGHT = hashlib.sha256(BODY).hexdigest()

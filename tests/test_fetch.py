@@ -10,7 +10,7 @@ import pytest
 
 from prompt_tuning_helpers._fetch import fetch, run_with_progress
 from prompt_tuning_helpers._sdk import ConnectionSetupError, ProgressLine
-from tests.conftest import offline_environment
+from tests.support.environment import offline_environment
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint
-from tests.conftest import offline_environment
+from tests.support.environment import SUPPORT, offline_environment
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -148,6 +148,7 @@ def test_the_network_can_be_shut_off(tmp_path: Path, way_out: str) -> None:
     assert attempts.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
     """nbval, in a copy of the folder, against the local runtime on the tiny model; no secrets, no network."""
     shutil.copy(path, tmp_path)
@@ -158,8 +159,8 @@ def test_every_cell_runs_again(path: Path, tmp_path: Path) -> None:
         "LOCAL_WATSONX_STATE": str(tmp_path / "state"),
         "JPY_SESSION_NAME": path.name,  # as Jupyter does; it tells the helpers the language of the lesson
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.nbval_strays", "--nbval"]
-    command += ["--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.support.nbval_strays"]
+    command += ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(SUPPORT / "nbval_sanitize.cfg")]
     command += ["--nbval-cell-timeout", "300", "--rootdir", str(tmp_path), "-c", os.devnull, path.name]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

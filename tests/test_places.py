@@ -1,62 +1,30 @@
 """The first cells of the lesson, unedited, in each place: by its environment variables and its installed packages."""
 
-import shutil
 import subprocess
 import sys
-import venv
-from importlib.metadata import distribution
 from pathlib import Path
 
 import httpx
 import pytest
-from packaging.requirements import Requirement
 
 from prompt_tuning_helpers._launcher import LOCAL_REQUIREMENTS
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import REPOSITORY, offline_environment
+from tests.support.environment import REPOSITORY, SUPPORT, offline_environment
+
+pytestmark = pytest.mark.slow
 
 NOTEBOOK = REPOSITORY / "notebooks" / "prompt_tuning_tutorial.ipynb"
 LAST_CELL = "data-connection"  # the next one starts the tuning
 REGION = "https://eu-de.ml.cloud.ibm.com"
 
 
-@pytest.fixture(scope="session")
-def hosted_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a hosted notebook: it has what the helper package's wheel brings there, so not PyTorch."""
-    folder = tmp_path_factory.mktemp("hosted")
-    venv.create(folder, symlinks=True)
-    (site_packages,) = folder.glob("lib/python*/site-packages")
-    for package in needed_by("prompt-tuning-helpers", set()) - {"prompt-tuning-helpers"}:
-        files = distribution(package).files or []
-        for name in {file.parts[0] for file in files} - {"..", "__pycache__"}:
-            if not (site_packages / name).exists():
-                (site_packages / name).symlink_to(str(distribution(package).locate_file(name)))
-    installed = shutil.copytree(
-        REPOSITORY / "prompt_tuning_helpers",
-        site_packages / "prompt_tuning_helpers",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    shutil.copytree(REPOSITORY / "data", installed / "data")
-    return folder / "bin" / "python"
-
-
-def needed_by(name: str, known: set[str]) -> set[str]:
-    """The names of a package and of all that it needs, without its extras."""
-    if name not in known:
-        known.add(name)
-        for needed in map(Requirement, distribution(name).requires or []):
-            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-                needed_by(needed.name, known)
-    return known
-
-
 def run_first_cells(python: Path | str, runtime: Endpoint, folder: Path, places: dict[str, str]) -> list[str]:
     """Run the cells in a process of its own, which takes the runtime for watsonx.ai; the lines that it printed."""
     environment = offline_environment(folder / "attempts") | places
     environment |= {"SSL_CERT_FILE": runtime.ca_bundle, "NO_PROXY": "*"}
-    if python != sys.executable:  # that one has the helpers installed
-        environment["PYTHONPATH"] = str(REPOSITORY / "tests" / "offline")
-    command = [str(python), str(REPOSITORY / "tests" / "first_cells.py"), str(NOTEBOOK), LAST_CELL, runtime.url]
+    if python != sys.executable:  # that one has the wheel installed, and must not see the checkout
+        environment["PYTHONPATH"] = str(SUPPORT / "offline")
+    command = [str(python), "-P", str(SUPPORT / "first_cells.py"), str(NOTEBOOK), LAST_CELL, runtime.url]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr

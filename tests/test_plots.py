@@ -15,8 +15,7 @@ from matplotlib.patches import Rectangle
 
 from prompt_tuning_helpers.evaluation import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss
-
-from .test_tuning import ODD_RECORDS
+from tests.support.examples import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
 

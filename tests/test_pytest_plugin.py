@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import REPOSITORY, offline_environment
+from tests.support.environment import REPOSITORY, offline_environment
+
+pytestmark = pytest.mark.slow
 
 PLUGIN = "prompt_tuning_helpers.pytest_plugin"
 

@@ -24,7 +24,7 @@ from prompt_tuning_helpers import choose_base_model, connect, deployed, resume
 from prompt_tuning_helpers._sdk import advice, advise_in_notebook
 from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.tuning import NoTunableModelError
-from tests.conftest import OF_PLACES
+from tests.support.environment import placeless
 
 KEY = "a-very-secret-key"
 TOKEN = "/identity/token"
@@ -42,8 +42,7 @@ Answers = dict[str, tuple[int, dict[str, Any]] | Exception]
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment with a key and a project, and nothing else; what the SDK sets is undone."""
     monkeypatch.chdir(tmp_path)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_PLACES)}
-    with mock.patch.dict(os.environ, kept | {"WATSONX_APIKEY": KEY, "WATSONX_PROJECT_ID": "p1"}, clear=True):
+    with mock.patch.dict(os.environ, placeless() | {"WATSONX_APIKEY": KEY, "WATSONX_PROJECT_ID": "p1"}, clear=True):
         yield
 
 

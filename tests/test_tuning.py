@@ -21,6 +21,7 @@ from prompt_tuning_helpers.tuning import (
     resume,
     watch,
 )
+from tests.support.examples import ODD_RECORDS
 
 SMALL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LARGE = "ibm/granite-3-8b-instruct"
@@ -51,23 +52,6 @@ def metric(epoch: int, loss: float, **more: float) -> dict[str, Any]:
 def failure(status: int) -> ApiRequestFailure:
     request = httpx.Request("GET", "https://u/ml/v4/trainings/run-1")
     return ApiRequestFailure("Failure during get", httpx.Response(status, request=request, text="{}"))
-
-
-# Records of metrics in which something is missing, or not as it should be.
-ODD_RECORDS: list[Any] = [
-    None,
-    3,
-    {},
-    {"ml_metrics": None},
-    {"ml_metrics": []},
-    {"data": "x"},
-    {"ml_metrics": {"epoch": None, "loss": None, "progress": None}},
-    {"ml_metrics": {"epoch": "second", "loss": "low"}},
-    {"data": {"epoch": [1], "value": {}}},
-    {"data": {"epoch": float("nan"), "value": float("inf")}},
-    {"data": {"epoch": -1, "value": "nan"}},
-    {"ml_metrics": {"epoch": 10**400, "loss": 10**400}},
-]
 
 
 # --- base model and settings

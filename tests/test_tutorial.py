@@ -13,6 +13,7 @@ from tools import execute
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_the_kernel_finds_the_settings_beside_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in JupyterLab, where the notebook's folder is the working folder; the kernel's is ``build/`` here."""
     monkeypatch.setattr(execute, "BUILD", tmp_path / "build")
@@ -44,6 +45,7 @@ def test_a_link_to_settings_follows_them_and_replaces_no_file(tmp_path: Path) ->
     assert link.read_text() == "a file of the user's"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_tuned_model_beats_the_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WATSONX_APIKEY", "WATSONX_URL"):

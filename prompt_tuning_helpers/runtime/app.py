@@ -19,8 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine import EngineError
 from .context import Runtime
+from .engine_errors import from_engine
 from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
-from .http.errors import ApiError, error_response, from_engine
+from .http.errors import ApiError, error_response
 from .http.heads import CheckHead
 from .routes import OPERATIONS
 from .routes.operations import Operation, Plain, RequestContext

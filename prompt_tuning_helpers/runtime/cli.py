@@ -50,9 +50,9 @@ def serve(
 ) -> None:
     """Run in the foreground until Ctrl-C."""
     from ..engine import Engine
-    from .process.state_lock import StateInUse, StateLost
     from .server import serve as run_server
     from .server import write_logs
+    from .state_lock import StateInUse, StateLost
 
     os.umask(0o077)  # whatever is written, only its owner reads it
     folder = _state(state)

@@ -23,11 +23,11 @@ from .http.protocol import BoundedProtocol
 from .jobs.folder import end_recorded_processes
 from .process.lost_state import RefuseWhenLost
 from .process.processes import end_when
-from .process.state_lock import LockedState, StateLost, lock_state
 from .process.users import UsersLock
+from .state_lock import LockedState, StateLost, lock_state
 from .store.claim import claim
 from .store.state import OLD_LOGS, State, StateError
-from .store.strays import move_strays_to_trash
+from .strays import move_strays_to_trash
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.conftest import offline_environment
+from tests.support.environment import offline_environment
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "build" / "browser"

@@ -10,6 +10,8 @@ from comparison.plan import FULL
 from comparison.store import Store
 from prompt_tuning_helpers.engine.tune import learning_rate_factor
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).parents[2] / "notebooks" / "comparison" / "results.jsonl"
 
 

@@ -29,6 +29,8 @@ from prompt_tuning_helpers.engine import EngineError
 from prompt_tuning_helpers.evaluation import LABELS
 from prompt_tuning_helpers.lesson import reviews_path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory: pytest.TempPathFactory) -> Store:

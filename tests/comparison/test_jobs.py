@@ -21,6 +21,8 @@ from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 from prompt_tuning_helpers.evaluation import LABELS
 from prompt_tuning_helpers.lesson import reviews_path
 
+pytestmark = pytest.mark.slow
+
 TRAIN = read_rows(reviews_path("train"))
 
 

@@ -26,6 +26,8 @@ from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_r
 from prompt_tuning_helpers.evaluation import LABELS
 from prompt_tuning_helpers.lesson import reviews_path
 
+pytestmark = pytest.mark.slow
+
 PEFT_METHODS = ("prefix-20", "lora-8", "full")
 TRAIN = read_rows(reviews_path("train"))
 LESSON = lesson_settings()

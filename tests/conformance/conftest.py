@@ -6,10 +6,8 @@ The SDK's objects are ``Any`` here: its annotations are unions that its own docu
 
 import json
 import os
-import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +16,28 @@ from ibm_watsonx_ai import APIClient
 from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.helpers import DataConnection
 
-from .service import NAME, TINY, Service, account, make_credentials, model_for, on_account, remove_all, tunable_model
-
-ROWS = [{"input": f"The groomer was {word}.", "output": digit} for word, digit in [("kind", "1"), ("late", "0")] * 6]
-ACCOUNT_SECONDS = 7200.0  # a hosted run may wait for its turn
-
-
-@dataclass
-class Lesson:
-    """What the lesson leaves behind."""
-
-    asset_id: str
-    tuner: Any
-    details: dict[str, Any]
-    model_id: str
-    deployment_id: str
+from tests.support.lesson import ACCOUNT_SECONDS, ROWS, Lesson, Run, make_tuner, wait_for
+from tests.support.service import (
+    NAME,
+    TINY,
+    Service,
+    account,
+    make_credentials,
+    model_for,
+    on_account,
+    remove_all,
+    tunable_model,
+)
 
 
-@dataclass
-class Run:
-    """A second run of the lesson's name, and its model."""
-
-    training_id: str
-    model_id: str
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give tests on an account the time that they need there."""
-    if on_account(config):
-        for item in items:
-            item.add_marker(pytest.mark.timeout(ACCOUNT_SECONDS))
+    """Mark the tests of this folder as slow, and give them the time that they need on an account."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            if on_account(config):
+                item.add_marker(pytest.mark.timeout(ACCOUNT_SECONDS))
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -118,36 +108,6 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("data") / "rows.json"
     path.write_text(json.dumps(ROWS))
     return path
-
-
-def make_tuner(experiment: Any, base_model: str, **changes: Any) -> Any:
-    """A tuner with every parameter that the lesson passes."""
-    parameters = {
-        "name": NAME,
-        "task_id": experiment.Tasks.CLASSIFICATION,
-        "base_model": base_model,
-        "accumulate_steps": 2,
-        "batch_size": 4,
-        "learning_rate": 0.01,
-        "max_input_tokens": 128,
-        "max_output_tokens": 2,
-        "num_epochs": 3,
-        "tuning_type": experiment.PromptTuningTypes.PT,
-        "init_text": "Is the comment satisfied?",
-        "init_method": experiment.PromptTuningInitMethods.TEXT,
-        "verbalizer": "classify {0, 1} {{input}}",
-        "auto_update_model": True,
-        **changes,
-    }
-    return experiment.prompt_tuner(**parameters)
-
-
-def wait_for(tuner: Any, *states: str, seconds: float = ACCOUNT_SECONDS) -> None:
-    """Wait until a run is in one of the states."""
-    deadline = time.monotonic() + seconds
-    while tuner.get_run_status() not in states:
-        assert time.monotonic() < deadline, tuner.get_run_details()
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="session")

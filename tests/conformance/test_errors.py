@@ -9,7 +9,7 @@ from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
 
-from .conftest import make_tuner
+from tests.support.lesson import make_tuner
 
 pytestmark = pytest.mark.watsonx
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

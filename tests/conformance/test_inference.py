@@ -8,8 +8,8 @@ import pytest
 from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.wml_client_error import WMLClientError
 
-from .conftest import Lesson
-from .service import NAME
+from tests.support.lesson import Lesson
+from tests.support.service import NAME
 
 pytestmark = pytest.mark.watsonx
 PROMPT = "How was it?"
@@ -153,7 +153,7 @@ def test_serving_name_in_the_path(client: Any, lesson: Lesson, tuned: Any, opera
     """The SDK names a deployment by its id; other clients by its serving name."""
     answer = client.httpx_client.post(
         f"{client.credentials.url}/ml/v1/deployments/{NAME}/text/{operation}",
-        headers=client._get_headers(),
+        headers=client.get_headers(),
         params={"version": client.version_param},
         json={"input": PROMPT, "parameters": {"max_new_tokens": 1}},
     )

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from ibm_watsonx_ai.foundation_models import ModelInference
 
-from .conftest import ROWS, Lesson
-from .service import NAME
+from tests.support.lesson import ROWS, Lesson
+from tests.support.service import NAME
 
 pytestmark = pytest.mark.watsonx
 

@@ -12,9 +12,8 @@ from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-
-from .conftest import Lesson, make_tuner
-from .service import NAME, TINY, make_credentials
+from tests.support.lesson import Lesson, make_tuner
+from tests.support.service import NAME, TINY, make_credentials
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 

@@ -9,8 +9,7 @@ from contextlib import ExitStack
 import httpx
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-
-from .service import TINY
+from tests.support.service import TINY
 
 HANGING_UP = 16  # two batches
 LONG = {"max_new_tokens": 1500, "min_new_tokens": 1500}

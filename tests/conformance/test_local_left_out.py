@@ -8,8 +8,7 @@ import pytest
 from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import watch
-
-from .conftest import ROWS
+from tests.support.lesson import ROWS
 
 LONG = [{"input": "The groomer was kind. " * 20, "output": "1"}] * 2
 

@@ -12,9 +12,8 @@ from ibm_watsonx_ai.utils.warnings import WatsonxAPIWarning
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.sdks import plain_lesson
-
-from .conftest import Lesson
-from .service import TINY, make_credentials
+from tests.support.lesson import Lesson
+from tests.support.service import TINY, make_credentials
 
 ALIAS = "ibm/granite-13b-instruct-v2"
 

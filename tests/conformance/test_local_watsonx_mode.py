@@ -15,10 +15,9 @@ from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import unique_serving_name
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import REPOSITORY
-
-from .conftest import make_tuner
-from .service import TINY, Service, account, model_for, remove_all, tunable_model
+from tests.support.environment import REPOSITORY
+from tests.support.lesson import make_tuner
+from tests.support.service import TINY, Service, account, model_for, remove_all, tunable_model
 
 
 def offering(*models: tuple[str, str]) -> Any:
@@ -49,7 +48,7 @@ def other_project(client: Any, service: Service) -> Iterator[Any]:
     """A client of an empty project."""
     answer = client.httpx_client.post(
         f"{client.credentials.url}/transactional/v2/projects",
-        headers=client._get_headers(),
+        headers=client.get_headers(),
         json={"name": unique_serving_name("other")},
     )
     project_id = answer.json()["location"].rsplit("/", 1)[-1]
@@ -66,8 +65,8 @@ def contents(client: Any) -> list[str]:
         *client.data_assets.get_details(get_all=True)["resources"],
         *client.httpx_client.post(
             f"{client.credentials.url}/v2/asset_types/wx_prompt_tune/search",
-            headers=client._get_headers(),
-            params=client._params(),
+            headers=client.get_headers(),
+            params={"project_id": client.default_project_id, "version": client.version_param},
             json={},
         ).json()["results"],
     ]

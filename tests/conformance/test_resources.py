@@ -11,8 +11,8 @@ from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.utils.enums import AssetDuplicateAction
 from ibm_watsonx_ai.wml_client_error import WMLClientError
 
-from .conftest import Lesson, Run, make_tuner, wait_for
-from .service import NAME, Service
+from tests.support.lesson import Lesson, Run, make_tuner, wait_for
+from tests.support.service import NAME, Service
 
 pytestmark = pytest.mark.watsonx
 
@@ -148,8 +148,9 @@ def test_deleted_deployment(client: Any, second_run: Run) -> None:
     names = client.deployments.ConfigurationMetaNames
     meta = {names.NAME: f"{NAME} short", names.ONLINE: {}, names.SERVING_NAME: f"{NAME}_short"}
     deployment_id = client.deployments.get_id(client.deployments.create(second_run.model_id, meta))
-    tuned = ModelInference(deployment_id=deployment_id, api_client=client)
-    assert tuned.generate_text("x") is not None
+    tuned: Any = ModelInference(deployment_id=deployment_id, api_client=client)
+    answer = tuned.generate("x", params={"decoding_method": "greedy", "max_new_tokens": 2})
+    assert answer["results"][0]["generated_token_count"] in (1, 2)
     assert client.deployments.delete(deployment_id) == "SUCCESS"
     assert client.deployments.is_serving_name_available(f"{NAME}_short") is True
     with pytest.raises(WMLClientError):

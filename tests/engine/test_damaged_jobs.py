@@ -271,6 +271,7 @@ def test_a_sound_checkpoint_is_gone_on_from(stopped: Path) -> None:
     assert not list(stopped.glob("*damaged*"))
 
 
+@pytest.mark.slow
 def test_several_processes_set_a_damaged_checkpoint_aside_together(stopped: Path) -> None:
     (stopped / CHECKPOINT).write_bytes(b"rubbish")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -26,8 +26,7 @@ from prompt_tuning_helpers.engine import (
     sources,
 )
 from prompt_tuning_helpers.engine.weights import check_weights
-
-from .conftest import NETWORKS, make_network
+from tests.support.networks import NETWORKS, make_network
 
 WEIGHTS = "model.safetensors"
 ASKED = GenerationParameters(max_new_tokens=2)

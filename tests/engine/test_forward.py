@@ -9,8 +9,7 @@ from torch import Tensor
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
-
-from .conftest import make_network, plain_logits
+from tests.support.networks import make_network, plain_logits
 
 PATHS = [
     ("llama", LlamaModel),

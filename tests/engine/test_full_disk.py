@@ -37,6 +37,7 @@ def run_limited(job: Path, largest_file: int) -> int:
         return subprocess.run(command, stdout=log, stderr=log, env=environment, check=False, timeout=120).returncode
 
 
+@pytest.mark.slow
 def test_a_job_on_a_full_disk_says_so_and_goes_on_later(job: Path) -> None:
     assert run_limited(job, 0) == CANNOT_WRITE
     assert run_limited(job, 4096) != DONE

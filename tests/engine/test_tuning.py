@@ -28,8 +28,7 @@ from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-
-from .conftest import plain_logits
+from tests.support.networks import plain_logits
 
 
 @pytest.fixture
@@ -223,6 +222,7 @@ def _run(job: Path, *launcher: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.slow
 def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings) -> None:
     Job("tiny", "tiny", training_file, settings).write(tmp_path / "two")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -232,6 +232,7 @@ def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Pat
     torch.testing.assert_close(one["prompt_embeddings"], two["prompt_embeddings"], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_job_goes_on_after_its_process_was_ended(
     tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings, end: signal.Signals
@@ -273,6 +274,7 @@ def _start_by_another(job: Path, *options: str) -> tuple[subprocess.Popen[bytes]
     return starter, KnownProcess.find(int(starter.stdout.readline()))
 
 
+@pytest.mark.slow
 def test_a_job_does_not_outlive_its_parent(job: Path, training_file: Path, settings: TuningSettings) -> None:
     Job("tiny", "tiny", training_file, replace(settings, num_epochs=10_000)).write(job)
     starter, process = _start_by_another(job, "--parent")
@@ -290,6 +292,7 @@ def test_a_job_whose_parent_is_gone_already_computes_nothing(job: Path) -> None:
     assert run_job(job, parent=os.getppid()) == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_was_started_by_hand_outlives_its_shell(
     job: Path, training_file: Path, settings: TuningSettings
 ) -> None:

@@ -5,8 +5,7 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.routes import attachments
-
-from .conftest import upload
+from tests.support.calls import upload
 
 
 def test_asset_goes_round(client: TestClient, project: dict[str, str], runtime: Runtime) -> None:

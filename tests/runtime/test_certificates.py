@@ -14,9 +14,9 @@ import trustme
 from prompt_tuning_helpers.runtime.certificates import make_certificates
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from prompt_tuning_helpers.runtime.store.state import State, StateError
-from tests.conftest import start_runtime
+from tests.support.servers import changed_command, start_runtime
 
-from .servers import changed_command
+pytestmark = pytest.mark.slow
 
 # Certificates of five seconds, renewed from one second on, which is looked at every second.
 SHORT_LIVES = (

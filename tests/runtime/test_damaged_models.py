@@ -11,11 +11,9 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.engine import Engine, sources
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
 from prompt_tuning_helpers.runtime.store.state import State
-
-from .conftest import BASE
-from .fake_engine import fake_tune_command
-from .test_inference import events
-from .test_server import run_cli
+from tests.support.calls import BASE, events
+from tests.support.fake_engine import fake_tune_command
+from tests.support.servers import run_cli
 
 MINE = "local/mine"
 
@@ -68,6 +66,7 @@ def test_a_damaged_base_model_is_a_409(
     assert client.post("/ml/v1/text/generation", json=body).status_code == 200
 
 
+@pytest.mark.slow
 def test_serve_says_what_is_wrong_with_a_folder(tmp_path: Path, folder: Path) -> None:
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": "16"}))

@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from .conftest import upload
+from tests.support.calls import upload
 
 CONTENT = b"0123456789"
 

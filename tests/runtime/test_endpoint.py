@@ -16,8 +16,7 @@ from prompt_tuning_helpers.runtime.endpoint import Endpoint, recorded_endpoint, 
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
 from prompt_tuning_helpers.runtime.store.claim import claim
 from prompt_tuning_helpers.runtime.store.state import State
-
-from .test_server import run_cli
+from tests.support.servers import run_cli
 
 KEY = "the-key-in-the-file"
 

@@ -8,9 +8,8 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.engine import EngineClosed, EngineError, errors
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.http.errors import STATUS_AND_CODE, from_engine
-
-from .conftest import BASE
+from prompt_tuning_helpers.runtime.engine_errors import STATUS_AND_CODE, from_engine
+from tests.support.calls import BASE
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EngineError)]
 

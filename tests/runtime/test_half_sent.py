@@ -11,9 +11,7 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint, stop_recorded
 from prompt_tuning_helpers.runtime.http.heads import LARGEST_HEAD
-from tests.conftest import start_runtime
-
-from .servers import changed_command, connect
+from tests.support.servers import changed_command, connect, start_runtime
 
 SECONDS = 1.0  # instead of 30, or of 75 between two requests
 PATIENCE = 15.0

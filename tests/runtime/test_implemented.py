@@ -3,7 +3,7 @@
 import ast
 
 from prompt_tuning_helpers.runtime.routes import MODULES, OPERATIONS
-from tests.conftest import REPOSITORY
+from tests.support.environment import REPOSITORY
 from tools.implemented import describe_operations
 
 
@@ -19,8 +19,8 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     assert not missing & offered
 
 
-def test_modules_are_small_and_say_what_they_are_for() -> None:
-    for path in (REPOSITORY / "prompt_tuning_helpers" / "runtime").rglob("*.py"):
-        text = path.read_text()
-        assert ast.get_docstring(ast.parse(text)), path
-        assert len(text.splitlines()) < 250, path
+def test_modules_say_what_they_are_for() -> None:
+    paths = list((REPOSITORY / "prompt_tuning_helpers" / "runtime").rglob("*.py"))
+    assert paths
+    for path in paths:
+        assert ast.get_docstring(ast.parse(path.read_text())), path

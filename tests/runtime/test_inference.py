@@ -1,19 +1,13 @@
 """Deployments and the answers of models."""
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from .conftest import ALIAS, BASE
+from tests.support.calls import ALIAS, BASE, events
 
 Deploy = Callable[..., str]
-
-
-def events(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
 
 def test_deployment_document(client: TestClient, project: dict[str, str], deploy: Deploy, model: str) -> None:

@@ -35,8 +35,7 @@ from prompt_tuning_helpers.runtime.jobs.outcome import (
 )
 from prompt_tuning_helpers.runtime.jobs.reports import Reports
 from prompt_tuning_helpers.runtime.store.trainings import Training
-
-from .fake_engine import DEFAULTS
+from tests.support.fake_engine import DEFAULTS
 
 
 @pytest.fixture

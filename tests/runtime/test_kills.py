@@ -21,12 +21,13 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-from tests.conftest import REPOSITORY, start_runtime
+from tests.support.calls import BASE, wait_for_training
+from tests.support.chances import LONG, choose_seed
+from tests.support.environment import REPOSITORY
+from tests.support.ledger import PATHS, Ledger
+from tests.support.servers import connect, fake_command, start_runtime, wait_until
 
-from .chances import LONG, choose_seed
-from .conftest import BASE, wait_for_training
-from .ledger import PATHS, Ledger
-from .servers import connect, fake_command, wait_until
+pytestmark = pytest.mark.slow
 
 KILLS = 50 if LONG else 8
 REAL = "local/tiny"
@@ -42,7 +43,7 @@ def chance() -> random.Random:
 
 
 def real_command(state: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.runtime.short_checkpoints", str(state)]
+    return [sys.executable, "-m", "tests.support.short_checkpoints", str(state)]
 
 
 def kill_server(server: int) -> None:

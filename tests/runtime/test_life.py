@@ -14,11 +14,19 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import read_record, recorded_endpoint, running_endpoint, stop_recorded
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-from tests.conftest import REPOSITORY, serve_command, start_runtime
+from tests.support.calls import ROWS, training_body, upload, wait_for_training
+from tests.support.environment import REPOSITORY
+from tests.support.servers import (
+    changed_command,
+    connect,
+    fake_command,
+    run_cli,
+    serve_command,
+    start_runtime,
+    wait_until,
+)
 
-from .conftest import ROWS, training_body, upload, wait_for_training
-from .servers import changed_command, connect, fake_command, wait_until
-from .test_server import run_cli
+pytestmark = pytest.mark.slow
 
 SET_CLOCK = "import psutil._pslinux as linux; at = linux.boot_time; linux.boot_time = lambda: at() - 3600"
 NEVER_READY = (

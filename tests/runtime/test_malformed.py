@@ -13,8 +13,7 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.routes import OPERATIONS
 from prompt_tuning_helpers.runtime.routes.operations import Operation
-
-from .conftest import BASE, open_client, open_fake, training_body, upload
+from tests.support.calls import BASE, open_client, open_fake, training_body, upload
 
 Setting = tuple[Runtime, TestClient, dict[str, str], str]
 EXAMPLES = settings(
@@ -154,8 +153,9 @@ def test_almost_right_trainings(setting: Setting, data: st.DataObject) -> None:
     assert len(list(runtime.state.jobs.iterdir())) == known
     if answer.status_code == 201:
         training = answer.json()["metadata"]["id"]
-        assert client.get(f"/ml/v4/trainings/{training}", params=project).json() is not None
-        client.delete(f"/ml/v4/trainings/{training}", params={**project, "hard_delete": "true"})
+        assert client.get(f"/ml/v4/trainings/{training}", params=project).json()["metadata"]["id"] == training
+        deleted = client.delete(f"/ml/v4/trainings/{training}", params={**project, "hard_delete": "true"})
+        assert deleted.status_code == 204, deleted.text
 
 
 QUESTION = {

@@ -15,10 +15,10 @@ from ibm_watsonx_ai.helpers import DataConnection
 from prompt_tuning_helpers import Connection, ConnectionLostError, resume, watch
 from prompt_tuning_helpers.connection import to_runtime
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import start_runtime
+from tests.support.calls import BASE, ROWS
+from tests.support.servers import fake_command, start_runtime
 
-from .conftest import BASE, ROWS
-from .servers import fake_command
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-
-from .conftest import ROWS, training_body, upload, wait_for_training
+from tests.support.calls import ROWS, training_body, upload, wait_for_training
 
 
 def names_in(runtime: Runtime) -> list[str]:

@@ -6,7 +6,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +14,8 @@ import httpx
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint, stop_recorded
-from tests.conftest import REPOSITORY, serve_command, start_runtime
-
-from .conftest import BASE
-from .servers import connect, fake_command, wait_until
-
-
-def run_cli(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "prompt_tuning_helpers.runtime", *words, "--state", str(state)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+from tests.support.calls import BASE
+from tests.support.servers import connect, fake_command, run_cli, serve_command, start_runtime, wait_until
 
 
 def upload(client: httpx.Client, project: dict[str, str]) -> str:

@@ -21,11 +21,10 @@ from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.endpoint import running_endpoint, stop_recorded
 from prompt_tuning_helpers.runtime.store.claim import claim
 from prompt_tuning_helpers.runtime.store.state import State, StateError, load_secrets
-from tests.conftest import REPOSITORY, serve_command, start_runtime
-
-from .conftest import ROWS
-from .conftest import upload as upload_to
-from .servers import connect, fake_command, wait_until
+from tests.support.calls import ROWS
+from tests.support.calls import upload as upload_to
+from tests.support.environment import REPOSITORY
+from tests.support.servers import connect, fake_command, serve_command, start_runtime, wait_until
 
 Damage = Callable[[Path], None]
 

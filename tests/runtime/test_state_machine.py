@@ -22,12 +22,14 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from .chances import LONG, choose_seed
-from .expectations import KINDS as ALL_KINDS
-from .expectations import Thing
-from .trouble import Kind
-from .users import MANY, OTHER, OWN, Users, any_of_them
-from .world import World
+from tests.support.chances import LONG, choose_seed
+from tests.support.expectations import KINDS as ALL_KINDS
+from tests.support.expectations import Thing
+from tests.support.trouble import Kind
+from tests.support.users import MANY, OTHER, OWN, Users, any_of_them
+from tests.support.world import World
+
+pytestmark = pytest.mark.slow
 
 # After the first examples there are others until so many seconds are over.
 SECONDS = 600 if LONG else 0

@@ -20,13 +20,12 @@ from prompt_tuning_helpers.engine.job_folder import Job
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
 from prompt_tuning_helpers.runtime.jobs.folder import make_job_folder
-from tests.conftest import REPOSITORY, start_runtime
-
-from .conftest import ROWS, training_body, upload, wait_for_training
-from .fake_engine import DEFAULTS
-from .servers import changed_command, connect, fake_command, wait_until
-from .trouble import Kind
-from .world import World
+from tests.support.calls import ROWS, training_body, upload, wait_for_training
+from tests.support.environment import REPOSITORY
+from tests.support.fake_engine import DEFAULTS
+from tests.support.servers import changed_command, connect, fake_command, start_runtime, wait_until
+from tests.support.trouble import Kind
+from tests.support.world import World
 
 LARGEST_FILE = 2**20
 FULL = ("storage_full", "make room")

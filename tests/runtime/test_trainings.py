@@ -13,9 +13,8 @@ from starlette.testclient import TestClient
 from prompt_tuning_helpers.engine.job_folder import METRICS, SOFT_PROMPT
 from prompt_tuning_helpers.engine.metrics import MetricsReader, MetricsWriter
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.store.removal import remove_project
-
-from .conftest import ALIAS, BASE, ROWS, open_client, open_fake, training_body, upload, wait_for_training
+from prompt_tuning_helpers.runtime.removal import remove_project
+from tests.support.calls import ALIAS, BASE, ROWS, open_client, open_fake, training_body, upload, wait_for_training
 
 Train = Callable[..., str]
 

@@ -12,9 +12,8 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.store import assets as assets_module
-
-from .asgi import Reply, announce, exchange, meanwhile, of
-from .conftest import upload
+from tests.support.asgi import Reply, announce, exchange, meanwhile, of
+from tests.support.calls import upload
 
 
 def files_in(runtime: Runtime) -> list[str]:

@@ -13,9 +13,10 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import read_record, running_endpoint
 from prompt_tuning_helpers.runtime.process.users import UsersLock
-from tests.conftest import offline_environment, start_runtime
+from tests.support.environment import offline_environment
+from tests.support.servers import fake_command, start_runtime, wait_until
 
-from .servers import fake_command, wait_until
+pytestmark = pytest.mark.slow
 
 USE = "from prompt_tuning_helpers import connect; connect(); print('ready', flush=True); input()"
 

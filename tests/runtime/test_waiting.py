@@ -12,10 +12,9 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.http.waiting import HeavyCalls
-
-from .asgi import Reply, exchange, of
-from .conftest import BASE
-from .fake_engine import FakeEngine
+from tests.support.asgi import Reply, exchange, of
+from tests.support.calls import BASE
+from tests.support.fake_engine import FakeEngine
 
 Question = Coroutine[Any, Any, Reply]
 SECONDS = 20.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from tests.conftest import REPOSITORY
+from tests.support.environment import REPOSITORY
 
 # Each with the packages that it imports but does not require.
 VERSIONS = {"1.8.1": ["tqdm"], "1.3.42": ["tqdm"], "1.1.26.post1": ["tqdm", "pyarrow<20"]}

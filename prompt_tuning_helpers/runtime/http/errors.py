@@ -1,4 +1,4 @@
-"""The one exception of the REST API, what the engine's errors are there, and the shape in which errors are answered."""
+"""The one exception of the REST API, and the shape in which errors are answered."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,33 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from ...engine.errors import (
-    EngineClosed,
-    EngineError,
-    JobError,
-    NoChatTemplate,
-    TrainingDataError,
-    UnavailableModel,
-    UnusableModel,
-    UnusablePrompt,
-    UnusableSettings,
-)
-
 MORE_INFO = "https://cloud.ibm.com/apidocs/watsonx-ai"
-STOPPING = "The runtime is stopping; ask again when it is back."
-
-# The status and the code of each kind of error that the engine has; the SDK repeats requests with none of these.
-STATUS_AND_CODE = {
-    EngineError.kind: (400, "invalid_request_entity"),
-    UnavailableModel.kind: (400, "model_not_supported"),
-    UnusableModel.kind: (409, "model_not_usable"),
-    UnusablePrompt.kind: (400, "invalid_input_argument"),
-    UnusableSettings.kind: (400, "invalid_request_entity"),
-    NoChatTemplate.kind: (400, "model_no_support_for_function"),
-    TrainingDataError.kind: (400, "invalid_training_data"),
-    JobError.kind: (409, "job_not_usable"),
-    EngineClosed.kind: (400, "runtime_is_stopping"),
-}
 
 
 class ApiError(Exception):
@@ -61,17 +35,6 @@ def bad_request(message: str, code: str = "invalid_request_entity") -> ApiError:
 def not_found(message: str, code: str = "not_found") -> ApiError:
     """Make a 404."""
     return ApiError(404, code, message)
-
-
-def from_engine(error: EngineError) -> ApiError:
-    """Say to a client what the engine says to the runtime."""
-    status, code = STATUS_AND_CODE[error.kind]
-    return ApiError(status, code, STOPPING if isinstance(error, EngineClosed) else error.message)
-
-
-def code_of(kind: str) -> str:
-    """Give watsonx.ai's code for what the engine calls an error; what is no such kind is a code already."""
-    return STATUS_AND_CODE[kind][1] if kind in STATUS_AND_CODE else kind
 
 
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:

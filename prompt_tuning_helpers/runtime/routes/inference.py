@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 
 from ...engine import EngineError, Generation, GenerationParameters, GenerationRequest
 from ..catalogue import ServedModel
-from ..http.errors import bad_request, from_engine
+from ..engine_errors import from_engine
+from ..http.errors import bad_request
 from ..http.fields import Fields
 from ..http.waiting import while_connected
 from ..store.database import now

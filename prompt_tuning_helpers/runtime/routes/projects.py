@@ -5,8 +5,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request, not_found
+from ..removal import remove_project
 from ..store.projects import Project
-from ..store.removal import remove_project
 from .operations import Operation, RequestContext, no_content
 
 # The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.

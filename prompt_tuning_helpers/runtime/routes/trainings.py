@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 
 from ...engine.job_folder import Job
 from ...engine.metrics import MetricRecord
-from ..http.errors import bad_request, code_of, not_found
+from ..engine_errors import code_of
+from ..http.errors import bad_request, not_found
 from ..http.fields import shorten
 from ..jobs.folder import make_job_folder
-from ..store.removal import remove_training
+from ..removal import remove_training
 from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
 from .operations import Operation, RequestContext, no_content
@@ -216,8 +217,9 @@ OPERATIONS = [
         create_training,
         "Start a prompt tuning",
         heavy=True,
-        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; init_text without init_method "
-        "is started from; rows longer than max_input_tokens are left out, not cut; the data is checked at once",
+        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; "
+        "init_text without init_method is started from; rows longer than max_input_tokens are left out, not cut; "
+        "the data is checked at once",
     ),
     Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
     Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from .conftest import BASE, training_body
+from tests.support.calls import BASE, training_body
 
 PATHS = {
     "asset": "/v2/assets",

@@ -1,6 +1,6 @@
 """Deleting what consists of more than one record, and the files that go with them."""
 
-from ..context import Runtime
+from .context import Runtime
 
 
 def remove_training(runtime: Runtime, training_id: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.helpers import DataConnection
 
-from .conftest import BASE
-from .expectations import UNFINISHED, Document, Expectations, Key, Thing
-from .servers import wait_until
-from .world import Answer, World
+from tests.support.calls import BASE
+from tests.support.expectations import UNFINISHED, Document, Expectations, Key, Thing
+from tests.support.servers import wait_until
+from tests.support.world import Answer, World
 
 OWN, OTHER = "own", "other"
 # With more than so many of a kind in a project, none is made.

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ..endpoint import Endpoint, Record, read_record, remove_record, write_record
-from ..store.state import State
+from .endpoint import Endpoint, Record, read_record, remove_record, write_record
+from .store.state import State
 
 # How many seconds a runtime waits for another to leave the folder, by what that one says it does. One that says
 # nothing may just be about to.

@@ -5,8 +5,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..._files import make_private_folder
-from ..context import Runtime
+from .._files import make_private_folder
+from .context import Runtime
 
 logger = logging.getLogger(__name__)
 

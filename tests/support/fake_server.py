@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prompt_tuning_helpers.runtime.server import serve, write_logs
 from prompt_tuning_helpers.runtime.store.state import State
-from tests.runtime.fake_engine import FakeEngine, fake_tune_command
+from tests.support.fake_engine import FakeEngine, fake_tune_command
 
 if __name__ == "__main__":
     state = State(Path(sys.argv[1]))

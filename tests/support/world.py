@@ -23,11 +23,9 @@ from ibm_watsonx_ai.experiment import TuneExperiment
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
 from prompt_tuning_helpers.runtime.jobs.folder import end_recorded_processes
 from prompt_tuning_helpers.runtime.store.state import State
-from tests.conformance.service import make_credentials
-from tests.conftest import start_runtime
-
-from .servers import changed_command, wait_until
-from .trouble import Kind, share, shift_starts_of_processes
+from tests.support.servers import changed_command, start_runtime, wait_until
+from tests.support.service import make_credentials
+from tests.support.trouble import Kind, share, shift_starts_of_processes
 
 ANSWERED = re.compile(rb"runtime\.app: (?:GET|POST|PUT|PATCH|DELETE) \S+ (\d{3}) ")
 PATIENCE = 20.0
@@ -92,7 +90,7 @@ class World:
         """Start the server, which may be killed after so many changes, maybe before it answers."""
         self.order(Kind.NONE if killed_after is None else Kind.KILLED, killed_after or 0)
         self._had_full_disk = self._is_to_end = False
-        install = "from pathlib import Path; from tests.runtime.trouble import install"
+        install = "from pathlib import Path; from tests.support.trouble import install"
         change = f"{install}; install(Path({str(self._order)!r}), Path({str(self.state.root)!r}))"
         command = changed_command(self.state.root, change, self._port)
         try:
