@@ -58,7 +58,7 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile_ms(self, percent: int) -> float:
-        """The time within which so many percent of the answers came, in milliseconds."""
+        """Return the time within which ``percent`` percent of the answers came, in milliseconds."""
         return 1000 * statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
 
 

@@ -1,4 +1,4 @@
-"""A tuning job on a disk that is full: it says so, and goes on once there is room."""
+"""A tuning job on a disk that is full: it says so, and resumes once there is room."""
 
 import json
 import os
@@ -26,7 +26,9 @@ def job(tmp_path: Path, training_file: Path, settings: TuningSettings) -> Path:
 
 
 def run_limited(job: Path, largest_file: int) -> int:
-    """Run a job in a process that can write files of at most so many bytes, its log included; its exit code."""
+    """Run a job in a process that writes files of at most ``largest_file`` bytes, its log included; return its exit
+    code.
+    """
     program = (
         f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, -1));"
         "runpy.run_module('prompt_tuning_helpers.engine', run_name='__main__')"
@@ -38,7 +40,7 @@ def run_limited(job: Path, largest_file: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_job_on_a_full_disk_says_so_and_goes_on_later(job: Path) -> None:
+def test_a_job_on_a_full_disk_says_so_and_resumes_later(job: Path) -> None:
     assert run_limited(job, 0) == CANNOT_WRITE
     assert run_limited(job, 4096) != DONE
     failure = json.loads((job / "failure.json").read_text())

@@ -197,7 +197,7 @@ def test_model_cards_and_tokens(engine: Engine) -> None:
 
 
 def test_cancelled_requests_cost_nothing(tiny: LoadedModel) -> None:
-    """Neither those that are being answered nor those that wait for a place in the batch are gone on with."""
+    """Neither those that are being answered nor those that wait for a place in the batch are continued."""
     begun: list[str] = []
     long = GenerationParameters(max_new_tokens=1500, min_new_tokens=1500)
     generator = Generator(lambda: tiny)

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from prompt_tuning_helpers._files import AtomicFile
 from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
@@ -107,6 +108,18 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     tuned = tune(tiny.model, start, data, settings, checkpoint, lambda p: steps.append(p.step))
     assert steps == list(range(1, 10))
     assert torch.equal(tuned, whole)
+
+
+def test_a_half_written_checkpoint_is_removed_when_the_run_resumes(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "job" / "checkpoint.safetensors"
+    checkpoint.parent.mkdir()
+    AtomicFile(checkpoint).__enter__().close()  # as if the process had been killed here
+    assert len(list(checkpoint.parent.iterdir())) == 1
+    with pytest.raises(TuningStopped):
+        tune(tiny.model, start, data, settings, checkpoint, should_stop=lambda: True)
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
 @pytest.mark.parametrize(("virtual_tokens", "method"), [(3, "text"), (40, "text"), (7, "random")])
@@ -234,7 +247,7 @@ def test_two_processes_tune_as_one(tmp_path: Path, job: Path, training_file: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_a_job_goes_on_after_its_process_was_ended(
+def test_a_job_resumes_after_its_process_was_ended(
     tmp_path: Path, job: Path, training_file: Path, settings: TuningSettings, end: signal.Signals
 ) -> None:
     settings = replace(settings, num_epochs=100)
