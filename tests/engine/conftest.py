@@ -1,5 +1,6 @@
 """Small random models of several kinds, and the plain forward that the engine is held to."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ from transformers import (
 from prompt_tuning_helpers.engine import loading, sources
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.settings import TuningSettings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_each() -> None:
+    """Where several processes test, their threads would wait for each other's cores; the models here are tiny."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
