@@ -93,7 +93,7 @@ def difference(settings: dict[str, Any]) -> str:
     defaults = asdict(LOCAL_SETTINGS) | {"seed": settings["seed"]}
     changed = {name: value for name, value in settings.items() if value != defaults[name]}
     if "init_text" in changed:
-        changed["init_text"] = f"of {len(changed['init_text'].splitlines())} lines"
+        changed["init_text"] = f"of {len((changed['init_text'] or '').splitlines())} lines"
     return ", ".join(f"{name} {value}" for name, value in changed.items()) or "none"
 
 
