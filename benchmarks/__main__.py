@@ -49,7 +49,7 @@ METHODS = {
 
 
 def tuning_speed() -> Figures:
-    """How fast the engine tunes."""
+    """Measure how fast the engine tunes."""
     yield "tune_vs_peft_20", tuning.tune_vs_peft(20)
     yield "tune_vs_peft_100", tuning.tune_vs_peft(100)
     yield "gemm_fraction", tuning.gemm_fraction()
@@ -57,13 +57,13 @@ def tuning_speed() -> Figures:
 
 
 def tuning_memory() -> Figures:
-    """What memory tuning takes."""
+    """Measure what memory tuning takes."""
     yield "peak_memory_mb", tuning.tuning_memory_mb()
     yield "rows_memory", tuning.rows_memory()
 
 
 def runtime() -> Figures:
-    """How soon the runtime answers, and how it bears a load."""
+    """Measure how soon the runtime answers, and how it bears a load."""
     yield "runtime_ready_s", serving.runtime_ready_s()
     borne = load.load()
     yield "load_requests_per_s", borne.requests_per_s
@@ -74,7 +74,7 @@ def runtime() -> Figures:
 
 
 def tuning_quality() -> Figures:
-    """What the default settings give over five seeds."""
+    """Measure what the default settings give over five seeds."""
     results = quality.over_seeds()
     yield "tuning_s", quality.mean(results, "seconds")
     yield "tuned_accuracy", quality.mean(results, "accuracy")
@@ -82,14 +82,14 @@ def tuning_quality() -> Figures:
 
 
 def scoring() -> Figures:
-    """How fast the lesson's reviews are answered."""
+    """Measure how fast the lesson's reviews are answered."""
     with serving.lesson() as lesson:
         yield "score_tuned_vs_base", serving.score_tuned_vs_base(lesson)
         yield "score_vs_peft", serving.score_vs_peft(lesson.soft_prompt)
 
 
 def tutorial() -> Figures:
-    """The whole notebook."""
+    """Time the whole notebook."""
     yield "tutorial_s", serving.tutorial_s()
 
 

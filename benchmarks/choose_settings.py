@@ -41,7 +41,7 @@ def run(settings: TuningSettings) -> dict[str, float]:
 
 @torch.no_grad()
 def measure(prompt: torch.Tensor, rows: list[TrainingRow], settings: TuningSettings) -> dict[str, float]:
-    """Accuracy and loss of the first output token, among all tokens of the vocabulary."""
+    """Measure accuracy and loss of the first output token, among all tokens of the vocabulary."""
     loaded = loading.load("smollm2")
     data = encode_rows(rows, loaded.tokenizer, replace(settings, max_output_tokens=1))
     prefix = torch.cat([prompt, loaded.model.embed(torch.tensor(data.shared))])
@@ -55,7 +55,7 @@ def measure(prompt: torch.Tensor, rows: list[TrainingRow], settings: TuningSetti
 
 
 def parse(candidate: str) -> dict[str, Any]:
-    """Settings that differ from the default ones, from a JSON object."""
+    """Read settings that differ from the default ones from a JSON object."""
     changes: dict[str, Any] = json.loads(candidate)
     if unknown := changes.keys() - asdict(LOCAL_SETTINGS):
         raise SystemExit(f"There is no setting {unknown.pop()!r}.")
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def difference(settings: dict[str, Any]) -> str:
-    """How settings differ from the default ones, with long texts as their numbers of lines."""
+    """Say how settings differ from the default ones, with long texts as their numbers of lines."""
     defaults = asdict(LOCAL_SETTINGS) | {"seed": settings["seed"]}
     changed = {name: value for name, value in settings.items() if value != defaults[name]}
     if "init_text" in changed:

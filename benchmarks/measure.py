@@ -25,7 +25,7 @@ class Pair:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Measure the wall time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -11,7 +11,7 @@ import sys
 
 
 def peak_memory_mb(command: list[str]) -> float:
-    """Peak resident memory of a command, its own child processes included, in MiB.
+    """Measure the peak resident memory of a command, its own child processes included, in MiB.
 
     Raises:
         CalledProcessError: if the command fails.

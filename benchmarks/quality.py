@@ -65,7 +65,7 @@ def quality(seed: int) -> Quality:
 
 
 def mean(results: list[Quality], name: str) -> float:
-    """The mean of one figure over the seeds."""
+    """Give the mean of one figure over the seeds."""
     return statistics.mean(float(getattr(result, name)) for result in results)
 
 
@@ -80,7 +80,7 @@ def _answers(soft_prompt: Path) -> list[str]:
 
 
 def over_seeds() -> list[Quality]:
-    """The quality of each seed; prints a row for each, and the means, to standard error."""
+    """Measure the quality of each seed, and print a row for each, and the means, to standard error."""
     print("| seed | accuracy | F1 | accuracy on plain reviews | seconds |\n|---|---|---|---|---|", file=sys.stderr)
     results = []
     for seed in SEEDS:

@@ -84,7 +84,7 @@ def lesson() -> Iterator[Lesson]:
 
 
 def score_tuned_vs_base(tuned: Lesson) -> float:
-    """Time to score the test rows through the SDK, two at a time, on the tuned deployment over the base model."""
+    """Divide the time to score the test rows through the SDK, two at a time, tuned, by that of the base model."""
     prompts, _ = prompts_and_labels()
     return (
         1
@@ -96,7 +96,7 @@ def score_tuned_vs_base(tuned: Lesson) -> float:
 
 
 def score_vs_peft(soft_prompt: Path) -> float:
-    """Prompts per second over ``PeftModel.generate`` in batches of 8, on the test rows in their order."""
+    """Divide prompts per second by those of ``PeftModel.generate`` in batches of 8, on the test rows in order."""
     prompts, _ = prompts_and_labels()
     tokenizer = loading.load_tokenizer("smollm2")
     network = AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
@@ -127,18 +127,18 @@ def score_vs_peft(soft_prompt: Path) -> float:
 
 
 def prompts_and_labels() -> tuple[list[str], list[str]]:
-    """The lesson's test rows."""
+    """Read the lesson's test rows."""
     test = datasets.load_rows(reviews_path("test"))
     return test["input"].tolist(), test["output"].tolist()
 
 
 def runtime_ready_s() -> float:
-    """Seconds from the start of the runtime's process to its first answer, with a warm cache; median of 5."""
+    """Time the runtime from its process's start to its first answer, with a warm cache, in seconds; median of 5."""
     return median(_start_and_ask() for _ in range(5))
 
 
 def tutorial_s() -> float:
-    """Seconds for the whole notebook."""
+    """Time the whole notebook, in seconds."""
     script = Path(__file__).parents[1] / "tools" / "execute.py"
     return seconds(lambda: subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.DEVNULL))
 

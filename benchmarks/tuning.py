@@ -29,17 +29,17 @@ Rows = list[tuple[list[int], list[int]]]
 
 
 def settings_of(virtual_tokens: int) -> TuningSettings:
-    """The lesson's settings, at another length of the soft prompt."""
+    """Give the lesson's settings, at another length of the soft prompt."""
     return replace(LOCAL_SETTINGS, num_virtual_tokens=virtual_tokens)
 
 
 def encoded(settings: TuningSettings) -> EncodedRows:
-    """The lesson's training rows."""
+    """Encode the lesson's training rows."""
     return encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer("smollm2"), settings)
 
 
 def tune_vs_peft(virtual_tokens: int) -> float:
-    """Samples per second over PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row."""
+    """Divide samples per second by PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row."""
     settings = settings_of(virtual_tokens)
     data = encoded(settings)
     ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
@@ -47,7 +47,7 @@ def tune_vs_peft(virtual_tokens: int) -> float:
 
 
 def gemm_fraction() -> float:
-    """Useful operations per second while tuning, over those of a large float32 matrix product in the same run."""
+    """Divide useful operations per second while tuning by those of a large float32 matrix product in the same run."""
     settings = LOCAL_SETTINGS
     data = encoded(settings)
     batches = [[data.rows[i] for i in indices] for _, indices in minibatches(len(data.rows), settings)]
@@ -93,12 +93,12 @@ def useful_operations(config: Any, shared: int, rows: Rows) -> float:
 
 
 def tuning_memory_mb() -> float:
-    """Peak memory of a tuning job's process on the lesson's settings, the base model included, in MiB."""
+    """Measure a tuning job's peak memory on the lesson's settings, the base model included, in MiB."""
     return _peak_of_job(64, "smollm2")
 
 
 def rows_scaling() -> float:
-    """Time per row at 5,000 rows over time per row at 500: reading, encoding and one epoch on the tiny model.
+    """Divide time per row at 5,000 rows by that at 500: reading, encoding and one epoch on the tiny model.
 
     There the rows' own cost is not hidden behind the model's.
     """
@@ -106,7 +106,7 @@ def rows_scaling() -> float:
 
 
 def rows_memory() -> float:
-    """Peak memory of a tuning job on 5,000 rows over that on 500, each in a process of its own, on the tiny model."""
+    """Divide a tuning job's peak memory on 5,000 rows by that on 500, each in its own process, on the tiny model."""
     return _peak_of_job(5000) / _peak_of_job(500)
 
 
@@ -161,7 +161,7 @@ def _padded(shared: list[int], rows: Rows) -> dict[str, torch.Tensor]:
 
 
 def _peak_of_job(rows: int, model: str = "tiny") -> float:
-    """Peak resident memory of a job of one epoch, in MiB."""
+    """Measure the peak resident memory of a job of one epoch, in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.json"
         data.write_text(json.dumps([asdict(row) for row in _many_rows(rows)]), encoding="utf-8")

@@ -38,7 +38,7 @@ def sync_file(file: BinaryIO) -> None:
 
 @contextmanager
 def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A private file and its path, which has a name of its own; at the end it is removed, unless it was moved."""
+    """Open a private file of a new name, and give it with its path; remove it at the end, unless it was moved."""
     path = folder / f".{uuid.uuid4().hex}.tmp"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:

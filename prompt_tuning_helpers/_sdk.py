@@ -115,7 +115,7 @@ def advised() -> Iterator[None]:
 
 
 def advise_in_notebook() -> None:
-    """From now on, have the notebook put what a reader can do below the errors of the SDK's own calls, too."""
+    """Have the notebook, from now on, put what a reader can do below the errors of the SDK's own calls, too."""
     if not in_notebook():
         return
     import httpx

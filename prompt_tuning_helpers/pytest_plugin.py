@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watsonx]:
-    """A stand-in for watsonx.ai with a project that lasts for the whole session, for fixtures of a wider scope."""
+    """Give a stand-in for watsonx.ai with a project that lasts for the whole session, for fixtures of a wider scope."""
     if lacking := lacking_packages():
         pytest.fail(
             f"The fixture watsonx starts a local watsonx.ai runtime, for which these packages are missing: "
@@ -74,7 +74,7 @@ def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def watsonx(watsonx_session: Watsonx) -> Iterator[Watsonx]:
-    """A stand-in for watsonx.ai with a new project, which is removed after the test with all it holds.
+    """Give a stand-in for watsonx.ai with a new project, which is removed after the test with all it holds.
 
     Meanwhile the environment leads there, too: what reads ``WATSONX_URL``, ``WATSONX_APIKEY``,
     ``WATSONX_PROJECT_ID`` and ``LOCAL_WATSONX_STATE``, ``connect()`` for instance, cannot reach the real service by

@@ -12,7 +12,7 @@ vision and audio, moderation, and the administration of accounts.
 
 
 def describe_operations() -> str:
-    """The page's text: a table for each family of the REST API."""
+    """Write the page's text: a table for each family of the REST API."""
     parts = [HEAD]
     for module in MODULES:
         title = module.__name__.rsplit(".", 1)[-1].replace("_", " ").capitalize()

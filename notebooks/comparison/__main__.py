@@ -57,7 +57,7 @@ def compute(plan: Plan, store: Store, processes: int, run_job: Callable[[Plan, J
 
 
 def _pool(processes: int) -> Any:
-    """Processes that run one job each, and end with this one, however it ends."""
+    """Make processes that run one job each, and end with this one, however it ends."""
     return ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),

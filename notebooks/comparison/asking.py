@@ -15,7 +15,7 @@ ASKED_TOGETHER = 40  # reviews
 
 
 def load_network(model: str) -> Any:
-    """The base model as transformers gives it, frozen, in evaluation mode and float32."""
+    """Load the base model as transformers gives it, frozen, in evaluation mode and float32."""
     from transformers import AutoModelForCausalLM
 
     sources.quiet_libraries()
@@ -24,13 +24,13 @@ def load_network(model: str) -> Any:
 
 
 def first_tokens(words: tuple[str, str], tokenizer: Any) -> tuple[int, int]:
-    """The token ids that two words begin with."""
+    """Give the token ids that two words begin with."""
     negative, positive = tokenizer(list(words), add_special_tokens=False)["input_ids"]
     return negative[0], positive[0]
 
 
 def no_soft_prompt(forward: TransformersModel) -> Tensor:
-    """A soft prompt of no virtual tokens."""
+    """Make a soft prompt of no virtual tokens."""
     return forward.embedding.new_empty(0, forward.embedding.shape[1])
 
 
@@ -38,7 +38,7 @@ def no_soft_prompt(forward: TransformersModel) -> Tensor:
 def margins(
     forward: TransformersModel, prompt: Tensor, tokens: Sequence[list[int]], words: tuple[int, int]
 ) -> list[float]:
-    """The logit of the second word less that of the first, after a soft prompt and each text.
+    """Give the logit of the second word less that of the first, after a soft prompt and each text.
 
     Args:
         forward: the network.

@@ -1,5 +1,7 @@
-"""What the code computes for each method, in small: by this, results are told from those of code that computes
-something else, where a look at the code itself would see each renamed variable.
+"""What the code computes for each method, in small.
+
+By this, results are told from those of code that computes something else, where a look at the code itself would see
+each renamed variable.
 
 The network is a Llama of random weights with the base model's tokenizer, so that prompts and words are read as they
 are in the comparison.
@@ -47,7 +49,7 @@ def behaviour_of(methods: tuple[Method, ...]) -> dict[str, Behaviour]:
 
 
 def _in_small(method: Method) -> Method:
-    """The method with a learning rate and a number of passes at which a few rows change the small network's answers."""
+    """Give a method a learning rate and a number of passes at which a few rows change the small network's answers."""
     if isinstance(method, GradientMethod):
         return replace(method, candidates=(LEARNING_RATE,), epochs=((16, 3),))
     return method
@@ -67,7 +69,7 @@ def _behaviour(plan: Plan, method: Method) -> Behaviour:
 
 
 def is_same(one: Any, two: Any) -> bool:
-    """Whether two computations in small gave the same, up to what another processor changes.
+    """Tell whether two computations in small gave the same, up to what another processor changes.
 
     Args:
         one: what ``behaviour_of`` returned for a method; ``None`` if it was not asked.
@@ -84,7 +86,7 @@ def is_same(one: Any, two: Any) -> bool:
 
 @contextmanager
 def _small_network() -> Iterator[str]:
-    """The folder of a Llama of random weights."""
+    """Make a Llama of random weights, and give its folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

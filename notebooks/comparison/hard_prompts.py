@@ -41,7 +41,7 @@ WORDINGS = {
 
 
 def review_of(prompt: str) -> str:
-    """The review inside a prompt of the lesson's files.
+    """Find the review inside a prompt of the lesson's files.
 
     Raises:
         ValueError: if the prompt has another form.
@@ -53,7 +53,7 @@ def review_of(prompt: str) -> str:
 
 
 def write(wording: Wording, examples: Sequence[Example], prompt: str, tokenizer: Any) -> str:
-    """The whole hard prompt: the examples, then the question about a review.
+    """Write the whole hard prompt: the examples, then the question about a review.
 
     Args:
         wording: how to ask.

@@ -8,17 +8,17 @@ from prompt_tuning_helpers.evaluation import RESAMPLES, f1_of, percentile_interv
 
 
 def accuracy(right: Any, said: Any) -> Any:
-    """Accuracy, of all seeds together."""
+    """Give the accuracy of all seeds together."""
     return (right == said).mean()
 
 
 def f1(right: Any, said: Any) -> Any:
-    """Mean F1 over the seeds."""
+    """Give the mean F1 over the seeds."""
     return f1_of(right, said).mean()
 
 
 def interval(score: Any, right: Any, said: Any, seed: int = 0) -> tuple[float, float]:
-    """A 95 % percentile interval from resampling both the seeds and the reviews (Efron and Tibshirani, 1993, ch. 13).
+    """Resample seeds and reviews for a 95 % percentile interval (Efron and Tibshirani, 1993, ch. 13).
 
     So it holds both what another seed would change and what other test reviews would. It is approximate: from three
     seeds, resampling sees too little of how much they differ.

@@ -30,7 +30,7 @@ Result = dict[str, Any]
 
 
 def run(plan: Plan, job: Job) -> Result:
-    """The result of a job, for JSON, with when it was made, on which machine, and by which versions of the libraries.
+    """Give a job's result, for JSON, with when it was made, on which machine, and by which versions of the libraries.
 
     Args:
         plan: what the job belongs to.
@@ -47,7 +47,7 @@ def run(plan: Plan, job: Job) -> Result:
 
 
 def machine() -> dict[str, Any]:
-    """The processor's model, and on how many threads this process computes."""
+    """Give the processor's model, and on how many threads this process computes."""
     import torch
 
     return {"cpu": _processor(), "threads": torch.get_num_threads()}
@@ -64,7 +64,7 @@ def _processor() -> str:
 
 
 def draw(rows: Sequence[TrainingRow], count: int, seed: int) -> list[TrainingRow]:
-    """So many rows, drawn at random, the labels taking turns; a larger draw with the same seed begins with the smaller.
+    """Draw rows at random, the labels taking turns; a larger draw with the same seed begins with the smaller.
 
     Raises:
         ValueError: if there are not enough.
@@ -78,7 +78,7 @@ def draw(rows: Sequence[TrainingRow], count: int, seed: int) -> list[TrainingRow
 
 
 def split(size: int, seed: int) -> tuple[list[TrainingRow], list[TrainingRow]]:
-    """Two parts of the training file, of so many rows each: what a search learns from, and what it is measured on.
+    """Draw two parts of the training file, of so many rows each: what a search learns from, and is measured on.
 
     The seed orders the first part alone.
     """
@@ -96,7 +96,7 @@ def classifier_of(plan: Plan, job: Measurement) -> TrainedClassifier:
 
 
 def asked_rows(plan: Plan) -> tuple[list[str], list[str]]:
-    """The prompts of the test file that are asked about, and their labels."""
+    """Read the prompts of the test file that are asked about, and their labels."""
     rows = load_rows(reviews_path("test"))[: plan.test_rows]
     return rows["input"].tolist(), rows["output"].tolist()
 
@@ -108,7 +108,7 @@ def _result(job: Any, plan: Plan) -> Result:
 
 @_result.register
 def _(job: Search, plan: Plan) -> Result:
-    """Accuracy and loss of each candidate on training rows that were held back, and the best."""
+    """Find accuracy and loss of each candidate on training rows that were held back, and the best."""
     training, validation = split(plan.search_rows, job.seed)
     scores = [_score(job, plan, candidate, training, validation) for candidate in job.method.candidates]
     best = max(scores, key=lambda score: (score.accuracy, -score.loss))
@@ -137,7 +137,7 @@ def _score(
 
 @_result.register
 def _(job: Measurement, plan: Plan) -> Result:
-    """All that the table shows of one method, number of rows and seed."""
+    """Measure all that the table shows of one method, number of rows and seed."""
     prompts, truth = asked_rows(plan)
     classifier = classifier_of(plan, job)
     started = process_time()

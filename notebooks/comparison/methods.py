@@ -28,7 +28,7 @@ Candidate = float | PromptCandidate
 
 
 def candidate_as_json(candidate: Candidate) -> Any:
-    """What stands for a candidate in the file of results."""
+    """Give what stands for a candidate in the file of results."""
     return asdict(candidate) if isinstance(candidate, PromptCandidate) else candidate
 
 
@@ -59,7 +59,7 @@ class Method:
         return False
 
     def candidate(self, stored: Any) -> Candidate:
-        """The candidate that stands so in the file of results."""
+        """Give the candidate that stands so in the file of results."""
         return next(candidate for candidate in self.candidates if candidate_as_json(candidate) == stored)
 
     def describe(self, candidate: Candidate) -> str:
@@ -67,7 +67,7 @@ class Method:
         raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
-        """All that this method's results depend on, for JSON: not what it is called, nor how often it is measured."""
+        """Give all that this method's results depend on, for JSON: not its name, nor how often it is measured."""
         fields = asdict(self)
         for name in ("name", "title", "searched_as", "learns_from_little"):
             del fields[name]
@@ -97,7 +97,7 @@ class HardPrompt(Method):
         return candidate.wording + (f", {candidate.examples} examples" if candidate.examples else "")
 
     def settings(self) -> dict[str, Any]:
-        """As of any method, with the wordings themselves."""
+        """Give the settings as of any method, with the wordings themselves."""
         names = dict.fromkeys(candidate.wording for candidate in self.candidates)
         return super().settings() | {"wordings": {name: asdict(WORDINGS[name]) for name in names}}
 
@@ -131,7 +131,7 @@ class GradientMethod(Method):
     epochs: tuple[tuple[int, int], ...]
 
     def epochs_on(self, rows: int) -> int:
-        """Passes over so many training rows, or the next number above that has any."""
+        """Give the passes over so many training rows, or over the next number above that has any."""
         return next((epochs for known, epochs in self.epochs if known >= rows), self.epochs[-1][1])
 
     def describe(self, candidate: Candidate) -> str:

@@ -70,7 +70,7 @@ def open_up(classifier: TrainedClassifier, prompts: Sequence[str], truth: Sequen
 
 
 def _nearest(prompt: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Token ids and cosines of each virtual token's nearest embeddings, ``[P, NEAREST]``, nearest first."""
+    """Give token ids and cosines of each virtual token's nearest embeddings, ``[P, NEAREST]``, nearest first."""
     cosines = torch.nn.functional.normalize(prompt, dim=1) @ torch.nn.functional.normalize(embedding, dim=1).T
     found = cosines.topk(NEAREST, dim=1)
     return found.indices, found.values

@@ -79,15 +79,15 @@ class Plan:
     opened: str = "prompt-20"
 
     def method(self, name: str) -> Method:
-        """The method of this name."""
+        """Give the method of this name."""
         return next(method for method in self.methods if method.name == name)
 
     def rows_of(self, method: Method) -> tuple[int, ...]:
-        """The numbers of training rows that a method is measured on."""
+        """Give the numbers of training rows that a method is measured on."""
         return self.rows if method.learns_from_little else self.rows[-1:]
 
     def searches(self) -> list[Search]:
-        """All searches, in the order of the methods."""
+        """Give all searches, in the order of the methods."""
         return [
             Search(method, seed)
             for method in self.methods
@@ -96,16 +96,16 @@ class Plan:
         ]
 
     def search_of(self, method: Method, seed: int) -> Search:
-        """The search that chooses what a method uses with a seed."""
+        """Give the search that chooses what a method uses with a seed."""
         searched = self.method(method.searched_as or method.name)
         return Search(searched, seed if searched.is_searched_per_seed else self.seeds[0])
 
     def opens(self, job: Measurement) -> bool:
-        """Whether this is the measurement whose soft prompt is looked into."""
+        """Tell whether this is the measurement whose soft prompt is looked into."""
         return (job.method.name, job.rows, job.seed) == (self.opened, self.rows[-1], self.seeds[0])
 
     def settings(self) -> dict[str, Any]:
-        """What all results depend on, for JSON; see ``Method.settings`` for the rest."""
+        """Give what all results depend on, for JSON; see ``Method.settings`` for the rest."""
         return {
             "model": self.model,
             "data": {split: _digest(split) for split in ("train", "test")},
@@ -120,7 +120,7 @@ def _digest(split: str) -> str:
 
 
 def lesson_settings() -> dict[str, Any]:
-    """The lesson's own settings that all methods share."""
+    """Give the lesson's own settings that all methods share."""
     lesson = asdict(LOCAL_SETTINGS)
     return {name: lesson[name] for name in ("batch_size", "init_text", "max_input_tokens", "verbalizer")}
 

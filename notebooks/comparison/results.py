@@ -32,7 +32,7 @@ class Score:
 
     @classmethod
     def of_diverged(cls, candidate: Candidate) -> "Score":
-        """The worst score there is: training gave no numbers."""
+        """Give the worst score there is: training gave no numbers."""
         return cls(candidate, 0.0, math.inf)
 
     @property
@@ -41,13 +41,13 @@ class Score:
         return math.isinf(self.loss)
 
     def as_json(self) -> Result:
-        """What stands for this in the file of results."""
+        """Give what stands for this in the file of results."""
         scores = {"diverged": True} if self.diverged else {"accuracy": self.accuracy, "loss": self.loss}
         return {"candidate": candidate_as_json(self.candidate)} | scores
 
     @classmethod
     def from_json(cls, method: Method, stored: Result) -> "Score":
-        """The score that stands so in the file of results."""
+        """Give the score that stands so in the file of results."""
         candidate = method.candidate(stored["candidate"])
         return (
             cls.of_diverged(candidate) if "diverged" in stored else cls(candidate, stored["accuracy"], stored["loss"])
@@ -148,7 +148,7 @@ class Comparison:
         return [found for found in self.measured if found.rows == self.plan.rows[-1]]
 
     def of(self, method: str, rows: int | None = None) -> Measured:
-        """What one method gave on so many rows, or else on the most."""
+        """Find what one method gave on so many rows, or else on the most."""
         wanted = rows or self.plan.rows[-1]
         return next(found for found in self.measured if found.method.name == method and found.rows == wanted)
 
@@ -192,7 +192,7 @@ def _searched(job: Search, result: Result) -> Searched:
 
 
 def _aggregate(seeds: list[Measurement], store: Store, timed_on: Machine) -> Measured:
-    """What the seeds of one method and number of rows gave together."""
+    """Put together what the seeds of one method and number of rows gave."""
     results = [store.results[job.name] for job in seeds]
     timed = [result for result in results if Machine(**result["machine"]) == timed_on]
     right, said = (
@@ -221,7 +221,7 @@ def _mean(results: list[Result], name: str) -> float:
 
 
 def difference(first: Measured, second: Measured) -> tuple[float, tuple[float, float]]:
-    """How much more accurate the first is than the second, with its interval; see ``interval``.
+    """Tell how much more accurate the first is than the second, with its interval; see ``interval``.
 
     Both are resampled together, since they learnt from the same draws of rows and answered the same reviews. That
     tells more than a look at whether two intervals overlap.

@@ -64,7 +64,7 @@ class Store:
             self.results[record["job"]] = record
 
     def get(self, job: Job) -> Result | None:
-        """The result of a job; ``None`` if there is none, or if it was made with another choice of the search."""
+        """Give a job's result; ``None`` if there is none, or if it was made with another choice of the search."""
         result = self.results.get(job.name)
         if result and isinstance(job, Measurement):
             fits = result["chosen"] == candidate_as_json(job.chosen) and ("opened" in result) == self.plan.opens(job)
@@ -91,12 +91,12 @@ class Store:
         self.results = {name: result for name, result in self.results.items() if result["method"] not in changed}
 
     def missing(self) -> list[Job]:
-        """The jobs that can be run now and have no result: the searches first, then what they allow to measure."""
+        """List the jobs that can be run now and have no result: the searches first, then what they allow to measure."""
         searches: list[Job] = [job for job in self.plan.searches() if self.get(job) is None]
         return searches + [job for job in self.measurements() if self.get(job) is None]
 
     def measurements(self) -> list[Measurement]:
-        """The measurements of all whose search is done; the first seed of all methods, then the next."""
+        """List the measurements of all whose search is done; the first seed of all methods, then the next."""
         jobs = []
         for seed in self.plan.seeds:
             for method in self.plan.methods:

@@ -15,7 +15,7 @@ NONE = "–"  # noqa: RUF001 an en dash
 
 
 def show_wordings() -> pd.DataFrame:
-    """The hard prompts that are tried, without their examples.
+    """Show the hard prompts that are tried, without their examples.
 
     Returns:
         One row a wording: the question, and the two words to choose between.
@@ -31,7 +31,7 @@ def show_wordings() -> pd.DataFrame:
 
 
 def show_methods(comparison: Comparison) -> pd.DataFrame:
-    """The main table: what each method gives and costs with the largest number of training rows.
+    """Show the main table: what each method gives and costs with the largest number of training rows.
 
     Args:
         comparison: what ``load`` returns.
@@ -56,7 +56,7 @@ def show_methods(comparison: Comparison) -> pd.DataFrame:
 
 
 def show_little_data(comparison: Comparison) -> pd.DataFrame:
-    """Accuracy by the number of training rows, of the methods that were taught with fewer rows, too.
+    """Show accuracy by the number of training rows, for the methods that were taught with fewer rows, too.
 
     Args:
         comparison: what ``load`` returns.
@@ -73,7 +73,7 @@ def show_little_data(comparison: Comparison) -> pd.DataFrame:
 
 
 def show_searches(comparison: Comparison) -> pd.DataFrame:
-    """What the searches tried, how well it did on training rows that were held back, and what they chose.
+    """Show what the searches tried, how well it did on training rows that were held back, and what they chose.
 
     Args:
         comparison: what ``load`` returns.
@@ -102,7 +102,7 @@ def show_searches(comparison: Comparison) -> pd.DataFrame:
 
 
 def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
-    """What was seen inside the soft prompt, one virtual token after the other.
+    """Show what was seen inside the soft prompt, one virtual token after the other.
 
     Args:
         comparison: what ``load`` returns.
@@ -126,7 +126,7 @@ def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
 def show_accuracy_against(
     comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
 ) -> pd.DataFrame:
-    """How much more accurate one method is than others, and whether the test reviews can tell.
+    """Show how much more accurate one method is than others, and whether the test reviews can tell.
 
     Args:
         comparison: what ``load`` returns.
@@ -154,7 +154,7 @@ def show_accuracy_against(
 
 
 def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> pd.DataFrame:
-    """What one method costs, with the cost of another as the unit.
+    """Show what one method costs, with the cost of another as the unit.
 
     Args:
         comparison: what ``load`` returns.
@@ -182,7 +182,7 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
 
 
 def share(method: Method, parameters: int, comparison: Comparison) -> str:
-    """The share of the base model's parameters in percent; a dash where there is no such model."""
+    """Write the share of the base model's parameters in percent; a dash where there is no such model."""
     if not method.has_base_model:
         return NONE
     percent = 100 * parameters / comparison.base_parameters
@@ -190,7 +190,7 @@ def share(method: Method, parameters: int, comparison: Comparison) -> str:
 
 
 def size(amount: float) -> str:
-    """A number of bytes in a readable unit."""
+    """Write a number of bytes in a readable unit."""
     for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
         if amount >= factor:
             return f"{amount / factor:,.{0 if amount >= 10 * factor else 1}f} {unit}"
@@ -198,12 +198,12 @@ def size(amount: float) -> str:
 
 
 def seconds(amount: float | None) -> str:
-    """A time in seconds; a dash where it was measured on another machine."""
+    """Write a time in seconds; a dash where it was measured on another machine."""
     return "none" if amount == 0 else _number(amount, "s")
 
 
 def milliseconds(amount: float | None) -> str:
-    """A short time; a dash where it was measured on another machine."""
+    """Write a short time in milliseconds; a dash where it was measured on another machine."""
     return _number(amount, "ms")
 
 
@@ -214,7 +214,7 @@ def _number(amount: float | None, unit: str) -> str:
 
 
 def times(one: float | None, other: float | None) -> str:
-    """How many times as much one is as the other; a fraction where it is far less, a dash where one is not known."""
+    """Write one as a multiple of the other; a fraction where it is far less, a dash where one is not known."""
     if one is None or other is None:
         return NONE
     ratio = one / other
@@ -222,5 +222,5 @@ def times(one: float | None, other: float | None) -> str:
 
 
 def quote(token: str) -> str:
-    """A token with its blanks to be seen; characters that cannot be shown are written as escapes."""
+    """Write a token with its blanks to be seen; characters that cannot be shown are written as escapes."""
     return repr(token)

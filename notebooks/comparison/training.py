@@ -114,7 +114,7 @@ def train(
 def _write_prompt(
     method: HardPrompt, candidate: PromptCandidate, rows: Sequence[TrainingRow], model: str, seed: int
 ) -> TrainedClassifier:
-    """Nothing is trained: the first rows, half of each label, are the examples of the prompt, in random order."""
+    """Train nothing: the first rows, half of each label, are the examples of the prompt, in random order."""
     wording = hard_prompts.WORDINGS[candidate.wording]
     shown = [(row.input, row.output) for row in rows[: candidate.examples]]
     examples = random.Random(seed).sample(shown, len(shown))
@@ -157,7 +157,7 @@ def _count_words(
 def _tune_prompt(
     method: PromptTuning, candidate: float, rows: Sequence[TrainingRow], model: str, seed: int
 ) -> TrainedClassifier:
-    """By the project's own engine."""
+    """Tune a soft prompt by the project's own engine."""
     settings = _tuning_settings(method, candidate, len(rows), seed, method.virtual_tokens, method.init_method)
     loaded = loading.load(model)
     data = encode_rows(rows, loaded.tokenizer, settings)
@@ -187,7 +187,7 @@ def _tune_prompt(
 def _train_with_peft(
     method: GradientMethod, candidate: float, rows: Sequence[TrainingRow], model: str, seed: int
 ) -> TrainedClassifier:
-    """Prefix tuning, LoRA or full fine-tuning."""
+    """Train by prefix tuning, LoRA or full fine-tuning."""
     settings = _tuning_settings(method, candidate, len(rows), seed)
     tokenizer = loading.load_tokenizer(model)
     data = encode_rows(rows, tokenizer, settings)
@@ -281,7 +281,7 @@ def _tuning_settings(
 
 
 def _train(forward: TransformersModel, trained: list[Any], data: EncodedRows, settings: TuningSettings) -> None:
-    """As the engine tunes: Adam on the cross-entropy of the outputs, the same batches and course of the learning rate.
+    """Train as the engine tunes: Adam on the cross-entropy of the outputs, the same batches and learning-rate schedule.
 
     Raises:
         FloatingPointError: if the loss is no number any more.
@@ -309,7 +309,7 @@ def _asker(
     words: tuple[str, str],
     soft_prompt: Tensor | None = None,
 ) -> Margins:
-    """Margins between two words, after whatever is written around each prompt, and after a soft prompt if there is one.
+    """Ask for margins between two words, after what is written around each prompt, and after any soft prompt.
 
     Args:
         forward: the network.
@@ -332,6 +332,6 @@ def _size_of_weights(folder: Path) -> int:
 
 
 def peak_memory_mb() -> float:
-    """Peak resident memory of this process so far, in MiB."""
+    """Give the peak resident memory of this process so far, in MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -68,7 +68,7 @@ def fetch(url: str, folder: str | os.PathLike[str] = "data", sha256: str | None 
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address, which must not lead out of a folder."""
+    """Give the last part of an address, which must not lead out of a folder."""
     try:
         parts = urlsplit(url)
         name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1]

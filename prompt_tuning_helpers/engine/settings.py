@@ -107,7 +107,7 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _show(value: object) -> str:
-    """A value as a message shows it; a file may hold one of any length."""
+    """Write a value as a message shows it; a file may hold one of any length."""
     try:
         text = repr(value)
     except ValueError:  # Python does not write out integers of thousands of digits

@@ -184,7 +184,7 @@ def _parse(text: str) -> list[Any]:
 
 
 def _parse_lines(text: str, whole_error: Exception) -> list[Any]:
-    """JSON Lines; a text whose first line is no JSON by itself is taken for one that is broken as a whole."""
+    """Parse JSON Lines; a text whose first line is no JSON by itself is taken for one that is broken as a whole."""
     entries: list[Any] = []
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines would also split at U+2028 inside a text
         if not line.strip():

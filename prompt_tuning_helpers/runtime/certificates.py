@@ -70,7 +70,7 @@ def make_certificates(state: State) -> Certificates:
 
 
 def _read_authority(state: State) -> tuple[bytes, bytes] | None:
-    """The CA's certificate and key, unless there is none that may be used."""
+    """Read the CA's certificate and key, unless there is none that may be used."""
     certificate_file, key_file = state.certificates / "ca.pem", state.certificates / "ca.key"
     if not certificate_file.exists() or not key_file.exists():
         return None

@@ -132,7 +132,7 @@ def _announce(endpoint: Endpoint, folder: Path | None) -> None:
 
 
 def _command(name: str, folder: Path | None) -> str:
-    """The command line of another command for the same state folder."""
+    """Write the command line of another command for the same state folder."""
     option = f" --state {shlex.quote(str(folder.absolute()))}" if folder else ""
     return f"python -m prompt_tuning_helpers.runtime {name}{option}"
 

@@ -41,7 +41,7 @@ class Endpoint:
 
 
 def default_state() -> Path:
-    """The state folder of a runtime that was not told another."""
+    """Give the state folder of a runtime that was not told another."""
     return platformdirs.user_data_path("prompt-tuning-helpers") / "runtime"
 
 
@@ -106,7 +106,7 @@ def live_record(state: Path) -> Record | None:
 
 
 def recorded_endpoint(state: Path) -> Endpoint | None:
-    """The endpoint in a state folder's file if its process lives, without asking the server."""
+    """Give the endpoint in a state folder's file if its process lives, without asking the server."""
     record = live_record(state)
     return record.endpoint if record else None
 
@@ -142,7 +142,7 @@ def stop_recorded(state: Path, patience: float) -> bool | None:
 
 
 def running_endpoint(state: Path | None = None) -> Endpoint | None:
-    """The runtime of a state folder, if it runs and answers.
+    """Find the runtime of a state folder, if it runs and answers.
 
     Args:
         state: the state folder; the default one when left out.

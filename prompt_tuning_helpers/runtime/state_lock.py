@@ -42,7 +42,7 @@ class LockedState:
         )
 
     def is_lost(self) -> bool:
-        """Whether the folder's lock is no longer the file that was locked."""
+        """Tell whether the folder's lock is no longer the file that was locked."""
         try:
             return not os.path.samestat(self._locked, self.state.lock.stat())
         except (FileNotFoundError, NotADirectoryError):
@@ -104,7 +104,7 @@ def _acquire(state: State) -> AbstractContextManager[BaseFileLock]:
 
 
 def _holder(state: State) -> Record | None:
-    """The record of the process that holds the lock, as far as can be told."""
+    """Read the record of the process that holds the lock, as far as can be told."""
     record = read_record(state.root)
     if record is None or record.process.is_alive() or _is_of_earlier_version(record):
         return record
@@ -112,7 +112,7 @@ def _holder(state: State) -> Record | None:
 
 
 def _is_of_earlier_version(record: Record) -> bool:
-    """Whether a runtime of an earlier version seems gone only because the clock was set since it started."""
+    """Tell whether a runtime of an earlier version seems gone only because the clock was set since it started."""
     return psutil.LINUX and not isinstance(record.process.started, str) and psutil.pid_exists(record.process.pid)
 
 

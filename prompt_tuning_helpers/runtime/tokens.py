@@ -39,7 +39,7 @@ class Tokens:
         self._run = secrets.token_hex(8)
 
     def issue(self, purpose: str, seconds: int, **claims: str) -> tuple[str, int]:
-        """A signed token and the time at which it ends."""
+        """Sign a token, and give it with the time at which it ends."""
         issued_at = int(time.time())
         expires_at = issued_at + seconds
         payload = {**claims, "aud": purpose, "iat": issued_at, "exp": expires_at, "jti": secrets.token_hex(8)}
@@ -47,7 +47,7 @@ class Tokens:
         return jwt.encode(payload, self._key, algorithm=ALGORITHM), expires_at
 
     def check(self, token: str, purpose: str) -> dict[str, Any]:
-        """The claims of a token made for this purpose.
+        """Give the claims of a token made for this purpose.
 
         Raises:
             InvalidToken: when it is not ours, not for this purpose, or too old.

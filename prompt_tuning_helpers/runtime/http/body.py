@@ -13,7 +13,7 @@ PIECE_SECONDS = 30.0
 
 
 async def read_pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body's pieces; a slow client may take as long as it likes, as long as it sends something.
+    """Read the body's pieces; a slow client may take as long as it likes, as long as it sends something.
 
     Raises:
         ApiError: 408 when the next piece does not come within ``PIECE_SECONDS``.
@@ -38,10 +38,11 @@ async def read_pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def read_body(request: Request, largest: int) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
     Args:
-        largest: bytes that it may have.
+        request: one whose body was not read yet.
+        largest: bytes that the body may have.
 
     Raises:
         ApiError: 413 for a larger one, 408 as for its pieces.

@@ -32,7 +32,7 @@ class CheckHead:
 
 
 def head_too_large() -> ApiError:
-    """A 431."""
+    """Make the answer to a request whose address and headers are too large, a 431."""
     return ApiError(
         431,
         "request_header_too_large",

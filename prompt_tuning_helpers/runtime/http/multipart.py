@@ -10,7 +10,7 @@ HEAD_END = b"\r\n\r\n"
 
 
 async def file_content(body: AsyncIterator[bytes], content_type: str) -> AsyncIterator[bytes]:
-    """The content of a multipart body's first part.
+    """Read the content of a multipart body's first part.
 
     Args:
         body: in pieces of any size.

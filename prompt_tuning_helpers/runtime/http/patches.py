@@ -10,7 +10,7 @@ SETTING = ("add", "replace")
 
 
 def read_changes(body: bytes, paths: Collection[str]) -> dict[str, Any]:
-    """The new values that a JSON Patch sets, by path.
+    """Read the new values that a JSON Patch sets, by path.
 
     Args:
         body: a list of ``add`` and ``replace`` operations.

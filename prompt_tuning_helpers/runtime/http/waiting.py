@@ -54,6 +54,7 @@ async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
 
     Args:
         request: one whose body was read.
+        work: what gives the result.
 
     Raises:
         ClientDisconnect: when the client has hung up.

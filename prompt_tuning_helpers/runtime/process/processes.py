@@ -57,7 +57,7 @@ class KnownProcess:
         return {"pid": self.pid, "started": self.started}
 
     def is_alive(self) -> bool:
-        """Whether this very process still runs; one that only waits for its parent to notice its end does not."""
+        """Tell whether this very process still runs; one that only waits for its parent to notice its end does not."""
         try:
             if psutil.Process(self.pid).status() in GONE:
                 return False

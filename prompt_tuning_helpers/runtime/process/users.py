@@ -32,7 +32,7 @@ class UsersLock:
         return False
 
     def is_current(self) -> bool:
-        """Whether the file that is locked is still the one of that name; a folder may be deleted and made again."""
+        """Tell whether the locked file is still the one of that name; a folder may be deleted and made again."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
         except OSError:

@@ -15,7 +15,7 @@ DUPLICATE_ACTIONS = ("IGNORE", "REJECT")
 
 
 def asset_document(asset: Asset, attachments: list[Attachment]) -> dict[str, Any]:
-    """An asset as clients see it; files still being uploaded are left out."""
+    """Describe an asset as clients see it; files still being uploaded are left out."""
     complete = [attachment for attachment in attachments if attachment.complete]
     return {
         "href": f"/v2/assets/{asset.id}?project_id={asset.project_id}",
@@ -41,7 +41,7 @@ def asset_document(asset: Asset, attachments: list[Attachment]) -> dict[str, Any
 
 
 def attachment_document(attachment: Attachment) -> dict[str, Any]:
-    """A file of an asset as clients see it."""
+    """Describe a file of an asset as clients see it."""
     return {
         "id": attachment.id,
         "version": 2,
@@ -56,13 +56,13 @@ def attachment_document(attachment: Attachment) -> dict[str, Any]:
 
 
 def model_asset_document(model: Model) -> dict[str, Any]:
-    """A tuned model as an asset."""
+    """Describe a tuned model as an asset."""
     asset = Asset(model.id, model.project_id, model.name, model.description, "wml_model", "", [], model.created_at)
     return asset_document(asset, [])
 
 
 def find_asset(context: RequestContext, project_id: str) -> Asset:
-    """The asset that the path names."""
+    """Find the asset that the path names."""
     asset = context.runtime.assets.get(project_id, context.path("asset_id"))
     if asset is None:
         raise not_found("This project has no asset of this id: client.data_assets.list() shows those it has.")
@@ -93,7 +93,7 @@ def create_asset(context: RequestContext) -> Response:
 
 
 def get_asset(context: RequestContext) -> Response:
-    """One asset."""
+    """Give one asset."""
     project_id = context.project_id()
     model = context.runtime.models.get(project_id, context.path("asset_id"))
     if model is not None:
@@ -103,7 +103,7 @@ def get_asset(context: RequestContext) -> Response:
 
 
 def search_assets(context: RequestContext) -> Response:
-    """The assets of a type, all of them or those of one name."""
+    """List the assets of a type, all of them or those of one name."""
     body = context.fields() if context.body.strip() else Fields({})
     query = body.text("query") or "*:*"
     limit = body.integer("limit", 1, LONGEST_PAGE) or LONGEST_PAGE

@@ -82,7 +82,7 @@ def complete_attachment(context: RequestContext) -> Response:
 
 
 def get_attachment(context: RequestContext) -> Response:
-    """A file's description, with the link to download it from."""
+    """Give a file's description, with the link to download it from."""
     attachment = _named(context)
     document: dict[str, Any] = attachment_document(attachment)
     if attachment.complete:
@@ -91,7 +91,7 @@ def get_attachment(context: RequestContext) -> Response:
 
 
 def download(context: RequestContext) -> Response:
-    """A file's content."""
+    """Send a file's content."""
     attachment, _ = _linked(context, "download")
     path = context.runtime.assets.blob(attachment.id)
     try:
@@ -148,7 +148,7 @@ def _link(context: RequestContext, attachment: Attachment, purpose: str) -> str:
 
 
 def _linked(context: RequestContext, purpose: str) -> tuple[Attachment, str]:
-    """The attachment of a link, and the dialect of the client that got the link."""
+    """Find the attachment of a link, and the dialect of the client that got the link."""
     try:
         claims = context.runtime.tokens.check(context.path("token"), purpose)
     except InvalidToken as error:

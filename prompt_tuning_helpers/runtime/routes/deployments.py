@@ -19,7 +19,7 @@ SERVING_NAME = re.compile(r"[a-z0-9_]{1,36}", re.ASCII)
 
 
 def deployment_document(context: RequestContext, deployment: Deployment) -> dict[str, Any]:
-    """A deployment as clients see it; it is ready at once, because the base model is there already."""
+    """Describe a deployment as clients see it; it is ready at once, because the base model is there already."""
     model = context.runtime.models.get(deployment.project_id, deployment.model_id)
     names = [deployment.id] + ([deployment.serving_name] if deployment.serving_name else [])
     inference: list[dict[str, Any]] = []
@@ -114,7 +114,7 @@ def _read_model(context: RequestContext, project_id: str, body: Fields) -> Model
 
 
 def list_deployments(context: RequestContext) -> Response:
-    """A project's deployments, newest first; with ``conflict=true``, whether a serving name is taken anywhere."""
+    """List a project's deployments, newest first; with ``conflict=true``, see if a serving name is taken anywhere."""
     serving_name = context.query("serving_name")
     if (context.query("conflict") or "false").lower() == "true":
         if serving_name is None:
@@ -130,7 +130,7 @@ def list_deployments(context: RequestContext) -> Response:
 
 
 def get_deployment(context: RequestContext) -> Response:
-    """One deployment."""
+    """Give one deployment."""
     return JSONResponse(deployment_document(context, _find(context)))
 
 

@@ -36,7 +36,7 @@ TESTS: dict[str, Test] = {
 
 
 def matches(spec: Mapping[str, Any], filters: str | None) -> bool:
-    """Whether a model's spec passes the filters of a query.
+    """Tell whether a model's spec passes the filters of a query.
 
     Args:
         spec: as answered.

@@ -10,7 +10,7 @@ from .operations import Operation, RequestContext
 
 @cache
 def package_version() -> str:
-    """The version of this package."""
+    """Give the version of this package."""
     try:
         return version("prompt-tuning-helpers")
     except PackageNotFoundError:

@@ -55,7 +55,7 @@ async def authorize(context: RequestContext) -> Response:
 
 
 async def get_cpd_version(_: RequestContext) -> Response:
-    """The version of Cloud Pak for Data whose dialect is spoken."""
+    """Give the version of Cloud Pak for Data whose dialect is spoken."""
     return JSONResponse({"version": CPD_VERSION})
 
 

@@ -16,7 +16,7 @@ CHANGEABLE = ("/name", "/description")
 
 
 def model_document(model: Model) -> dict[str, Any]:
-    """A tuned model as clients see it."""
+    """Describe a tuned model as clients see it."""
     training: dict[str, Any] = {
         "id": model.training_id,
         "base_model": {"model_id": model.base_model_id},
@@ -43,7 +43,7 @@ def model_document(model: Model) -> dict[str, Any]:
 
 
 def find_model(context: RequestContext, project_id: str, model_id: str) -> Model:
-    """The tuned model of this id."""
+    """Find the tuned model of this id."""
     model = context.runtime.models.get(project_id, model_id)
     if model is None:
         raise not_found("This project has no model of this id: client.repository.list_models() shows those it has.")
@@ -51,12 +51,12 @@ def find_model(context: RequestContext, project_id: str, model_id: str) -> Model
 
 
 def get_model(context: RequestContext) -> Response:
-    """One tuned model."""
+    """Give one tuned model."""
     return JSONResponse(model_document(find_model(context, context.project_id(), context.path("model_id"))))
 
 
 def list_models(context: RequestContext) -> Response:
-    """A project's tuned models, newest first."""
+    """List a project's tuned models, newest first."""
     limit, start = context.page()
     models, total = context.runtime.models.page(context.project_id(), limit, start)
     return context.listing([model_document(model) for model in models], total)

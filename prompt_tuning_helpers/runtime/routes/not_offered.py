@@ -7,22 +7,22 @@ from .operations import Operation, RequestContext
 
 
 def list_nothing(_: RequestContext) -> Response:
-    """An empty list in the platform's shape."""
+    """Give an empty list in the platform's shape."""
     return JSONResponse({"total_results": 0, "resources": []})
 
 
 def list_no_results(_: RequestContext) -> Response:
-    """An empty list as older SDKs expect it."""
+    """Give an empty list as older SDKs expect it."""
     return JSONResponse({"results": []})
 
 
 def refuse_fine_tuning(_: RequestContext) -> Response:
-    """Fine-tuning is not offered."""
+    """Refuse fine-tuning, which is not offered."""
     raise not_found("Fine-tuning is not offered by the local runtime: tune a prompt, with POST /ml/v4/trainings.")
 
 
 def refuse_prompt(_: RequestContext) -> Response:
-    """There are no stored prompts; the SDK asks before each deployment."""
+    """Say that there are no stored prompts; the SDK asks before each deployment."""
     raise not_found("There is no prompt template of this id: prompt templates are not offered by the local runtime.")
 
 

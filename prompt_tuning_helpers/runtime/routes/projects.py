@@ -26,7 +26,7 @@ STORAGE: dict[str, Any] = {
 
 
 def project_document(project: Project) -> dict[str, Any]:
-    """A project as clients see it."""
+    """Describe a project as clients see it."""
     return {
         "metadata": {
             "guid": project.id,
@@ -46,12 +46,12 @@ def project_document(project: Project) -> dict[str, Any]:
 
 
 def get_project(context: RequestContext) -> Response:
-    """One project."""
+    """Give one project."""
     return JSONResponse(project_document(_find(context)))
 
 
 def list_projects(context: RequestContext) -> Response:
-    """All projects, or those of one name."""
+    """List all projects, or those of one name."""
     name = context.query("name")
     projects = [project for project in context.runtime.projects.all() if name in (None, project.name)]
     return JSONResponse({"total_results": len(projects), "resources": [project_document(item) for item in projects]})

@@ -26,7 +26,7 @@ EXPERIMENT = "wx_prompt_tune"
 
 
 def training_document(context: RequestContext, training: Training) -> dict[str, Any]:
-    """A training as clients see it; its model's id is there from the moment it is completed."""
+    """Describe a training as clients see it; its model's id is there from the moment it is completed."""
     path = training.request["results_reference"]["path"]
     entity: dict[str, Any] = {
         "auto_update_model": True,
@@ -162,7 +162,7 @@ def _training_data(context: RequestContext, project_id: str, asset_id: str) -> P
 
 
 def _tags(context: RequestContext, project_id: str, given: list[str], name: str) -> list[str]:
-    """The tags, of which the second names the experiment asset; trainings of one group share it."""
+    """Give the tags, of which the second names the experiment asset; trainings of one group share it."""
     tags = ["prompt_tuning", *(tag for tag in given if tag != "prompt_tuning")]
     experiments = [tag for tag in tags if tag.startswith(f"{EXPERIMENT}.")]
     if not experiments:
@@ -178,12 +178,12 @@ def _find(context: RequestContext) -> Training:
 
 
 def get_training(context: RequestContext) -> Response:
-    """One training."""
+    """Give one training."""
     return JSONResponse(training_document(context, _find(context)))
 
 
 def list_trainings(context: RequestContext) -> Response:
-    """A project's trainings, newest first."""
+    """List a project's trainings, newest first."""
     kind, state = context.query("type"), context.query("state")
     if state is not None and state not in STATES:
         raise bad_request(f"The query's state must be one of {', '.join(STATES)}; it is {shorten(state)}.")

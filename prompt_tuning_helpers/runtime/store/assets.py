@@ -107,6 +107,7 @@ class Assets:
         """Make a received file, which must be on disk, an attachment's content.
 
         Args:
+            attachment_id: of the attachment.
             received: the file; it is moved.
             size: in bytes.
 
