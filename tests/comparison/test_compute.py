@@ -219,7 +219,13 @@ def test_killing_it_ends_its_jobs(number: signal.Signals, tmp_path: Path) -> Non
     code = "import sys; from tests.comparison.test_compute import run_long_job; run_long_job(sys.argv[1])"
     environment = os.environ | {"BEGUN": str(begun), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command_line = [sys.executable, "-c", code, str(tmp_path / "results.jsonl")]
-    process = subprocess.Popen(command_line, env=environment, stderr=subprocess.DEVNULL)
+
+    def listen() -> None:
+        # Tests that run in the background of a shell, or under nohup, hand on that these two are ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    process = subprocess.Popen(command_line, env=environment, stderr=subprocess.DEVNULL, preexec_fn=listen)
     deadline = time.monotonic() + 120
     while not begun.exists():
         assert process.poll() is None
