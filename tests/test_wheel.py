@@ -21,10 +21,11 @@ KINDS = {".json", ".otf", ".py", ".txt", ".typed"}
 # Prints where the package finds what is not Python.
 FIND = f"""
 from importlib.resources import files
-from {PACKAGE} import datasets, fonts, i18n
+from {PACKAGE} import datasets, fonts, i18n, lesson
 assert i18n.translations("es") and i18n.translations("zh")
-assert len(datasets.load_rows(datasets.REVIEWS_TRAIN)) > len(datasets.load_rows(datasets.REVIEWS_TEST)) > 0
-print(datasets.REVIEWS_TRAIN, datasets.REVIEWS_TEST, fonts.FILE, files("{PACKAGE}") / "py.typed", sep="\\n")
+train, test = lesson.reviews_path("train"), lesson.reviews_path("test")
+assert len(datasets.load_rows(train)) > len(datasets.load_rows(test)) > 0
+print(train, test, fonts.FILE, files("{PACKAGE}") / "py.typed", sep="\\n")
 """
 
 

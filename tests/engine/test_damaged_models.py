@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,9 +236,13 @@ def test_any_damage_to_the_configuration_is_a_model_or_told(folder: Path, flips:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache of base models for this test alone; what was read out of it is forgotten afterwards."""
     monkeypatch.setenv("PROMPT_TUNING_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "models"
+    loading.load_tokenizer.cache_clear()
+    yield tmp_path / "cache" / "models"
+    loading.load_tokenizer.cache_clear()
+    loading.load_config.cache_clear()
 
 
 @pytest.mark.parametrize("damage", [truncated(WEIGHTS), written("config.json", b"{"), shutil.rmtree])
