@@ -82,7 +82,7 @@ format: $(VENV)/.ready  ## mend what ruff can mend, and format
 bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn
 	$(RUN) -m benchmarks
 
-# Keeps the results that still fit the settings and the code, and goes on where it was interrupted.
+# Keeps the results that still fit the settings and the code, and resumes where it was interrupted.
 .PHONY: compare
 compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods; takes about two hours
 	PYTHONPATH=notebooks $(RUN) -m comparison

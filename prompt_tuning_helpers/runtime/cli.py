@@ -99,7 +99,7 @@ def status(state: StateOption = None) -> None:
 
 @app.command()
 def stop(state: StateOption = None) -> None:
-    """End the runtime; a training goes on at its next start."""
+    """End the runtime; a training resumes at its next start."""
     if not _stop(_state(state)):
         typer.echo("The runtime was not running.")
 

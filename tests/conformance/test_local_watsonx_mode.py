@@ -74,7 +74,7 @@ def contents(client: Any) -> list[str]:
 
 
 def test_removal_spares_what_others_made(other_project: Any, service: Service, rows_file: Path) -> None:
-    """A run that goes on, and a file; what has another name stays."""
+    """A run that continues, and a file; what has another name stays."""
     assets = other_project.data_assets
     asset_id = assets.get_id(assets.create(name="mine 1", file_path=str(rows_file)))
     assets.create(name="yours", file_path=str(rows_file))

@@ -57,7 +57,7 @@ def test_a_running_server_renews_its_certificate(endpoint: Endpoint) -> None:
         end = ssl.cert_time_to_seconds(certificate_of(first)["notAfter"])
         while time.time() <= end + 1:
             time.sleep(0.1)
-        # Who trusted the runtime at the beginning goes on trusting it, and who is connected stays connected.
+        # Who trusted the runtime at the beginning still trusts it, and who is connected stays connected.
         with handshake(endpoint, context) as second:
             assert certificate_of(second)["serialNumber"] != certificate_of(first)["serialNumber"]
             assert ssl.cert_time_to_seconds(certificate_of(second)["notAfter"]) > end
