@@ -248,7 +248,7 @@ def test_a_comparison_prints_as_text_and_as_a_table() -> None:
 
 def test_an_answer_is_read_once() -> None:
     rows = pd.DataFrame({"output": TRUTH, "phenomenon": ["plain"] * 6})
-    with mock.patch("prompt_tuning_helpers.evaluation.parse_label", wraps=parse_label) as read:
+    with mock.patch("prompt_tuning_helpers.evaluation.scores.parse_label", wraps=parse_label) as read:
         compare(TRUTH, TRUTH, TRUTH)
         assert read.call_count == 3 * len(TRUTH)
         by_phenomenon(rows, TRUTH, TRUTH)
