@@ -6,9 +6,19 @@ runtime, which lives in a subpackage, starts without the data and plotting libra
 
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
-from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
+from .evaluation import (
+    Comparison,
+    Scores,
+    TextComparison,
+    TextScores,
+    by_phenomenon,
+    compare,
+    evaluate,
+    parse_label,
+    score_table,
+)
 from .lesson import settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores
 from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -30,6 +40,8 @@ __all__ = [
     "NoTunableModelError",
     "PromptTuningSettings",
     "Scores",
+    "TextComparison",
+    "TextScores",
     "TuningError",
     "by_phenomenon",
     "choose_base_model",
@@ -42,7 +54,9 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_scores",
     "resume",
+    "score_table",
     "settings_for",
     "unique_serving_name",
     "watch",

@@ -1,20 +1,28 @@
-"""Evaluation: from answers to labels, accuracy and F1 with intervals, and a tuned model against its base model."""
+"""Evaluation: what a model's answers are worth, with intervals, and a tuned model against its base model."""
 
-from .comparison import Comparison, by_phenomenon, compare
+from .comparison import Comparison, TextComparison, by_phenomenon, compare
 from .intervals import RESAMPLES, f1_of, percentile_interval, with_interval
-from .labels import LABELS, parse_label
-from .scores import Scores, evaluate
+from .labels import LABELS, labels_of, parse_label
+from .overview import score_table
+from .scores import Scores
+from .tasks import evaluate
+from .texts import TextScores, token_f1
 
 __all__ = [
     "LABELS",
     "RESAMPLES",
     "Comparison",
     "Scores",
+    "TextComparison",
+    "TextScores",
     "by_phenomenon",
     "compare",
     "evaluate",
     "f1_of",
+    "labels_of",
     "parse_label",
     "percentile_interval",
+    "score_table",
+    "token_f1",
     "with_interval",
 ]

@@ -1,25 +1,41 @@
 """Intervals: what a score is, and what it could be on other rows like these."""
 
+from collections.abc import Callable
 from typing import Any
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
 
-def bootstrap_f1(true: Any, answered: Any) -> tuple[float, float]:
-    """Give the 95 % percentile interval of F1 over resampled rows, the same each time for the same answers.
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """Give the 95 % Wilson interval of a share.
+
+    Args:
+        count: of the rows that count.
+        n: number of all rows.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(count, n, alpha=1 - CONFIDENCE, method="wilson")
+    return float(low), float(high)
+
+
+def bootstrap(score: Callable[[Any], Any], n: int) -> tuple[float, float]:
+    """Give the 95 % percentile interval of a score over resampled rows, the same each time for the same answers.
+
+    Rows are drawn from all rows alike, not from each label's rows: how many rows a label has is chance, too, where test
+    rows are a sample of what there is.
 
     ``scipy.stats.bootstrap`` draws the same rows, but refuses a single row and reads the percentiles off a level that
     is rounded otherwise, so that its intervals differ from these in the last digits.
 
     Args:
-        true: ``[N]``, whether each row is positive.
-        answered: ``[N]``, whether each row was answered with the positive label.
+        score: of rows ``[R, N]``, which are given by their numbers: ``[R]``.
+        n: N, the number of rows.
     """
     import numpy as np
 
-    rows = np.random.default_rng(0).integers(0, len(true), size=(RESAMPLES, len(true)))
-    return percentile_interval(f1_of(true[rows], answered[rows]))
+    return percentile_interval(score(np.random.default_rng(0).integers(0, n, size=(RESAMPLES, n))))
 
 
 def f1_of(true: Any, answered: Any) -> Any:
@@ -37,6 +53,24 @@ def f1_of(true: Any, answered: Any) -> Any:
     hits = (true & answered).sum(axis=-1)
     mentions = true.sum(axis=-1) + answered.sum(axis=-1)
     return np.divide(2 * hits, mentions, out=np.zeros(hits.shape), where=mentions > 0)
+
+
+def macro_f1_of(true: Any, answered: Any, labels: int) -> Any:
+    """Give the mean F1 of the labels of each sample; a label that none of its rows has is left out of the mean.
+
+    Args:
+        true: ``[..., N]``, the number of each row's label, from 0.
+        answered: ``[..., N]``, the number of the label that was answered; any other number for none.
+        labels: how many there are.
+
+    Returns:
+        ``[...]``.
+    """
+    import numpy as np
+
+    each = [(true == label, answered == label) for label in range(labels)]
+    occurs = np.array([is_true.any(axis=-1) for is_true, _ in each])
+    return np.where(occurs, [f1_of(*pair) for pair in each], 0).sum(axis=0) / occurs.sum(axis=0)
 
 
 def percentile_interval(scores: Any) -> tuple[float, float]:
