@@ -14,8 +14,10 @@ from .evaluation import (
     by_phenomenon,
     compare,
     evaluate,
+    majority_baseline,
     parse_label,
     score_table,
+    word_counts_baseline,
 )
 from .lesson import settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores
@@ -50,6 +52,7 @@ __all__ = [
     "connect",
     "deployed",
     "evaluate",
+    "majority_baseline",
     "parse_label",
     "plot_comparison",
     "plot_confusion",
@@ -60,4 +63,5 @@ __all__ = [
     "settings_for",
     "unique_serving_name",
     "watch",
+    "word_counts_baseline",
 ]
