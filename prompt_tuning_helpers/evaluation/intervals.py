@@ -68,9 +68,13 @@ def macro_f1_of(true: Any, answered: Any, labels: int) -> Any:
     """
     import numpy as np
 
-    each = [(true == label, answered == label) for label in range(labels)]
-    occurs = np.array([is_true.any(axis=-1) for is_true, _ in each])
-    return np.where(occurs, [f1_of(*pair) for pair in each], 0).sum(axis=0) / occurs.sum(axis=0)
+    total, occurring = np.zeros(true.shape[:-1]), np.zeros(true.shape[:-1])
+    for label in range(labels):
+        is_true = true == label
+        occurs = is_true.any(axis=-1)
+        total += np.where(occurs, f1_of(is_true, answered == label), 0)
+        occurring += occurs
+    return total / occurring
 
 
 def percentile_interval(scores: Any) -> tuple[float, float]:

@@ -53,7 +53,7 @@ def evaluate(
             classification has labels, and the outputs of the other tasks are texts.
 
     Returns:
-        Accuracy and F1 of labels, or exact match and token F1 of texts.
+        Accuracy and F1 of labels, or exact match and token F1 of texts, of which the whole answer counts.
 
     Raises:
         ValueError: if there are no rows, if the numbers of rows differ, if a row has no output or a label that is not
