@@ -6,9 +6,21 @@ runtime, which lives in a subpackage, starts without the data and plotting libra
 
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
-from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
+from .evaluation import (
+    Comparison,
+    Scores,
+    TextComparison,
+    TextScores,
+    by_phenomenon,
+    compare,
+    evaluate,
+    majority_baseline,
+    parse_label,
+    score_table,
+    word_counts_baseline,
+)
 from .lesson import settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores
 from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -30,6 +42,8 @@ __all__ = [
     "NoTunableModelError",
     "PromptTuningSettings",
     "Scores",
+    "TextComparison",
+    "TextScores",
     "TuningError",
     "by_phenomenon",
     "choose_base_model",
@@ -38,12 +52,16 @@ __all__ = [
     "connect",
     "deployed",
     "evaluate",
+    "majority_baseline",
     "parse_label",
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_scores",
     "resume",
+    "score_table",
     "settings_for",
     "unique_serving_name",
     "watch",
+    "word_counts_baseline",
 ]

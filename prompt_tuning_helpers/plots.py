@@ -1,9 +1,12 @@
-"""Plots: the learning curve, tuned model against base model, and confusion matrices."""
+"""Plots: the learning curve, tuned model against base model, several models, and confusion matrices."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ._metrics import metrics_of
+from .evaluation.overview import check_comparable
 from .fonts import show_chinese
 from .i18n import say
 
@@ -11,13 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .evaluation import Comparison, Scores
+    from .evaluation import Comparison, Scores, TextComparison, TextScores
+    from .evaluation.measures import Measure
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
-TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#888888"
+TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#707070"
+EDGE = "#333333"  # around what is light itself, and of what is compared with
 
 LABEL_LENGTH = 30  # characters, from which on a label is cut off
-CHARACTERS_ABREAST = 40  # that fit under one of the matrices; labels with more of them are set upright
+# A name or label is the user's text: a $ or a \ in it is no mathematics
+PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
+
+# Sizes in confusion matrices, in inches.
+PAGE_WIDTH = 8.2
+CHARACTER_WIDTH = 0.0875
+CELL_WIDTH, CELL_HEIGHT = 0.5, 0.36
+LEAST_WIDTH, LEAST_HEIGHT = 2.2, 1.6
+MARGIN = 0.7  # for the axis' name and the title
 
 
 def plot_loss(details: Mapping[str, Any]) -> "Figure":
@@ -62,8 +75,8 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     return finished(figure)
 
 
-def plot_comparison(comparison: "Comparison") -> "Figure":
-    """Plot accuracy and F1 of both models with their 95 % intervals.
+def plot_comparison(comparison: "Comparison | TextComparison") -> "Figure":
+    """Plot accuracy and F1 of both models, or exact match and token F1 of texts, with their 95 % intervals.
 
     Args:
         comparison: what ``compare`` returns.
@@ -74,12 +87,9 @@ def plot_comparison(comparison: "Comparison") -> "Figure":
     models = ((comparison.base, BASE, "//", say("base model")), (comparison.tuned, TUNED, "", say("tuned model")))
     for side, (scores, colour, hatch, name) in zip((-0.5, 0.5), models, strict=True):
         places = [group + side * (width + 0.04) for group in (0, 1)]
-        values = [scores.accuracy, scores.f1]
-        intervals = [scores.accuracy_interval, scores.f1_interval]
-        # An interval of rounding noise must not give a negative length.
-        below = [max(0.0, value - low) for value, (low, _) in zip(values, intervals, strict=True)]
-        above = [max(0.0, high - value) for value, (_, high) in zip(values, intervals, strict=True)]
-        ax.bar(places, values, width, color=colour, hatch=hatch, edgecolor="white", label=name)
+        values = [each.value for each in scores.measures]
+        below, above = _lengths(scores.measures)
+        ax.bar(places, values, width, color=colour, hatch=hatch, edgecolor=EDGE, label=name)
         ax.errorbar(places, values, yerr=[below, above], fmt="none", ecolor="black", capsize=4)
         for place, value, more in zip(places, values, above, strict=True):
             ax.annotate(
@@ -90,81 +100,191 @@ def plot_comparison(comparison: "Comparison") -> "Figure":
                 ha="center",
                 fontweight="bold",
             )
-    ax.set_xticks([0, 1], [say("Accuracy"), say("F1")])
+    ax.set_xticks([0, 1], [each.name for each in comparison.tuned.measures])
     ax.set_ylim(0, 1.12)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    ax.set_title(say("Scores on {n} test reviews, with 95 % intervals", n=comparison.tuned.n))
+    ax.set_title(say("Scores on {n} test rows, with 95 % intervals", n=comparison.tuned.n))
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     return finished(figure)
+
+
+def plot_scores(models: "Mapping[str, Scores | TextScores]") -> "Figure":
+    """Plot the scores of several models, a tuned one and baselines for instance, with their 95 % intervals.
+
+    Args:
+        models: their names, and what ``evaluate`` or a baseline returns for each on the same rows; the first one is
+            drawn in the colour of a tuned model.
+
+    Raises:
+        ValueError: if there are none, or if they are not of the same rows and of the same kind.
+    """
+    check_comparable(models)
+    scores = list(models.values())
+    names = [_shown(name) for name in models]
+    figure, axes = new_figure(2, (8.2, 1.4 + 0.42 * len(models)))
+    for number, ax in enumerate(axes):
+        measures = [each.measures[number] for each in scores]
+        below, above = _lengths(measures)
+        for place, (each, less, more) in enumerate(zip(measures, below, above, strict=True)):
+            colour, marker = (TUNED, "o") if place == 0 else (EDGE, "s")
+            ax.errorbar(each.value, place, xerr=[[less], [more]], fmt=marker, color=colour, capsize=4, elinewidth=1.5)
+            ax.annotate(
+                f"{each.value:.3f}", (each.value, place), textcoords="offset points", xytext=(0, 6), ha="center"
+            )
+        ax.set_title(measures[0].name)
+        ax.set_xlim(-0.12, 1.12)  # room for a value at either end
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        ax.set_ylim(len(scores) - 0.5, -0.75)  # the first at the top, and room for its value
+        ax.set_yticks(range(len(scores)), names if number == 0 else [""] * len(scores), **PLAIN)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        ax.grid(axis="x", color="#dddddd", linewidth=0.8)
+        ax.grid(visible=False, axis="y")
+    figure.suptitle(say("Scores on {n} test rows, with 95 % intervals", n=scores[0].n))
+    return finished(figure)
+
+
+def _lengths(measures: "Sequence[Measure]") -> tuple[list[float], list[float]]:
+    """Give how far the intervals reach below and above; rounding noise must not make a length negative."""
+    below = [max(0.0, each.value - each.interval[0]) for each in measures]
+    above = [max(0.0, each.interval[1] - each.value) for each in measures]
+    return below, above
 
 
 def plot_confusion(comparison: "Comparison") -> "Figure":
     """Plot what each model answered for each true label.
 
+    The colour says which share of a true label's rows was answered so: labels with few rows are seen, too. With more
+    than two labels, what never happened is an empty cell. Matrices that are too wide to stand side by side stand one
+    above the other.
+
     Args:
-        comparison: what ``compare`` returns.
+        comparison: what ``compare`` returns for a classification.
+
+    Raises:
+        ValueError: if texts were compared, which have no labels.
     """
-    figure, axes = new_figure(2, (8.2, 3.6))
-    _confusion(axes[0], comparison.base, say("base model"))
-    _confusion(axes[1], comparison.tuned, say("tuned model"))
+    models = ((comparison.base, say("base model")), (comparison.tuned, say("tuned model")))
+    if not all(hasattr(scores, "confusion") for scores, _ in models):
+        raise ValueError("A confusion matrix takes labels; these are scores of texts.")
+    labels = [_shown(label) for label in comparison.tuned.labels]
+    columns = len(labels) + any(scores.unusable for scores, _ in models)
+    names = max(map(_inches, labels))
+    width, height = max(LEAST_WIDTH, CELL_WIDTH * columns), max(LEAST_HEIGHT, CELL_HEIGHT * len(labels))
+    abreast = 2 * (names + width + MARGIN) <= PAGE_WIDTH
+    answers = [*labels, say("unusable")]
+    roomy = PAGE_WIDTH / (2 if abreast else 1) - names - MARGIN
+    upright = _crowded(answers, roomy / columns)
+    if abreast or not upright:
+        width = roomy
+    tall = height + MARGIN + max(1.0, names if upright else 0.0) + 0.2
+    size = (PAGE_WIDTH, max(3.6, tall)) if abreast else (names + width + MARGIN, 2 * tall)
+    figure, axes = new_figure(2, size, stacked=not abreast)
+    for ax, (scores, title) in zip(axes, models, strict=True):
+        _confusion(ax, scores, title, upright)
     return finished(figure)
 
 
-def _confusion(ax: "Axes", scores: "Scores", title: str) -> None:
+def _confusion(ax: "Axes", scores: "Scores", title: str, upright: bool) -> None:
     """Draw one confusion matrix; the column of unusable answers only where there are any."""
+    import matplotlib.pyplot as plt
+
     labels = [_shown(label) for label in scores.labels]
     answers = [*labels, say("unusable")] if scores.unusable else labels
     counts = [list(row[: len(answers)]) for row in scores.confusion]
-    most = max(max(sum(row) for row in counts), 1)
-    ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, aspect="auto")
+    shares = [[count / max(1, sum(row)) for count in row] for row in scores.confusion]
+    colours = plt.get_cmap("Blues")
+    ax.imshow([row[: len(answers)] for row in shares], cmap=colours, vmin=0, vmax=1, aspect="auto")
+    many = len(labels) > 2
     for row, line in enumerate(counts):
         for column, count in enumerate(line):
-            ax.text(
-                column,
-                row,
-                str(count),
-                ha="center",
-                va="center",
-                fontsize=14,
-                color="white" if count > most / 2 else "black",
-                fontweight="bold" if row == column else "normal",
-            )
-    # a label is the user's text: a $ or a \\ in it is no mathematics
-    plain = {"parse_math": False, "usetex": False}
-    upright = sum(map(len, answers)) > CHARACTERS_ABREAST
-    ax.set_xticks(range(len(answers)), answers, rotation="vertical" if upright else "horizontal", **plain)
-    ax.set_yticks(range(len(labels)), labels, **plain)
+            if count or not many:
+                ax.text(
+                    column,
+                    row,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    fontsize=10 if many else 14,
+                    color=_readable_on(colours(shares[row][column])),
+                    fontweight="bold" if row == column else "normal",
+                )
+    ax.set_xticks(range(len(answers)), answers, rotation="vertical" if upright else "horizontal", **PLAIN)
+    ax.set_yticks(range(len(labels)), labels, **PLAIN)
     ax.set_xlabel(say("answered"))
     ax.set_ylabel(say("true label"))
     ax.set_title(title)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
+    if many:  # lines to follow from a label to its cells
+        ax.set_xticks([column - 0.5 for column in range(len(answers) + 1)], minor=True)
+        ax.set_yticks([row - 0.5 for row in range(len(labels) + 1)], minor=True)
+        ax.grid(which="minor", color="#cccccc", linewidth=0.8)
+        ax.tick_params(which="minor", length=0)
+        ax.set_axisbelow(False)
+
+
+def _readable_on(colour: tuple[float, ...]) -> str:
+    """Choose black or white, whichever contrasts more with a colour: by at least 4.5 to 1 (WCAG 2.1, 1.4.3).
+
+    Args:
+        colour: red, green and blue from 0 to 1, and more.
+    """
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"
+
+
+def _crowded(names: Sequence[str], width: float) -> bool:
+    """Tell whether names side by side would run into each other.
+
+    Args:
+        names: in their order.
+        width: of the place that each has, in inches.
+    """
+    return any((_inches(one) + _inches(other)) / 2 + 0.1 > width for one, other in pairwise(names))
+
+
+def _inches(text: str) -> float:
+    """Estimate how wide a text is in the size of labels."""
+    return CHARACTER_WIDTH * _half_widths(text)
+
+
+def _half_widths(text: str) -> int:
+    """Count characters; those of Chinese and the like are two wide."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _shown(label: str) -> str:
     """Give a label in one line, cut off if it is long."""
     line = " ".join(label.split())
-    return line if len(line) <= LABEL_LENGTH else f"{line[: LABEL_LENGTH - 1].rstrip()}…"
+    if _half_widths(line) <= LABEL_LENGTH:
+        return line
+    widths = accumulate(map(_half_widths, line))
+    fitting = sum(width < LABEL_LENGTH for width in widths)
+    return f"{line[:fitting].rstrip()}…"
 
 
-def new_figure(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
-    """Make a figure with axes side by side, all in the same plain style.
+def new_figure(panels: int, size: tuple[float, float], *, stacked: bool = False) -> tuple["Figure", list["Axes"]]:
+    """Make a figure with axes side by side or one above the other, all in the same plain style.
 
     Args:
-        columns: how many axes.
+        panels: how many axes.
         size: of the figure, width and height in inches.
+        stacked: whether they stand one above the other.
 
     Returns:
-        The figure and its axes, from left to right.
+        The figure and its axes, from left to right or from top to bottom.
     """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in axes[0]:
+    rows, columns = (panels, 1) if stacked else (1, panels)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#dddddd", linewidth=0.8)
         ax.set_axisbelow(True)
-    return figure, list(axes[0])
+    return figure, list(axes.flat)
 
 
 def finished(figure: "Figure") -> "Figure":

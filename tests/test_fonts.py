@@ -15,7 +15,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from prompt_tuning_helpers import fonts, plots
-from prompt_tuning_helpers.evaluation import Comparison, compare
+from prompt_tuning_helpers.evaluation import Comparison, compare, evaluate
 from prompt_tuning_helpers.fonts import FAMILY, FILE
 from prompt_tuning_helpers.i18n import translations
 from tools import make_font
@@ -56,6 +56,10 @@ def loss() -> Figure:
 PLOTS: dict[str, Callable[[], Figure]] = {
     "plot_loss": loss,
     "plot_comparison": lambda: plots.plot_comparison(comparison()),
+    "plot_comparison of texts": lambda: plots.plot_comparison(
+        compare(["a dog"] * 20, ["dog"] * 20, TRUTH, task_id="extraction")
+    ),
+    "plot_scores": lambda: plots.plot_scores({"a": evaluate(["1", "2", "3"], TRUTH[:3])}),
     "plot_confusion": lambda: plots.plot_confusion(comparison()),
 }
 

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from prompt_tuning_helpers.evaluation import Comparison, compare
-from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss
+from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss, plot_scores
 from tests.support.examples import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
@@ -39,7 +39,7 @@ def run_details(*values: dict[str, Any]) -> dict[str, Any]:
 def test_the_learning_curve_shows_every_epoch() -> None:
     records = [{"ml_metrics": {"epoch": epoch, "loss": 2 / (1 + epoch)}} for epoch in range(3) for _ in range(4)]
     figure = plot_loss(run_details(*records))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axes,) = figure.axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "3"]
     each, mean = axes.get_lines()
@@ -55,7 +55,7 @@ def test_the_other_form_of_metrics_is_plotted_too() -> None:
 def test_records_that_cannot_be_drawn_are_left_out() -> None:
     records = [{"ml_metrics": {"epoch": 0, "loss": 2.0}}, *ODD_RECORDS, {"ml_metrics": {"epoch": 1}}]
     figure = plot_loss(run_details(*records, {"data": {"loss": 1.0}}, {"data": {"epoch": "1", "value": "0.5"}}))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()) == pytest.approx([2.0, 0.5])
 
 
@@ -73,12 +73,12 @@ def test_a_run_without_an_epoch_and_a_loss_is_refused(record: dict[str, Any]) ->
 
 def test_the_comparison_shows_four_bars(comparison: Comparison) -> None:
     figure = plot_comparison(comparison)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     bars = [bar for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
     assert sorted(bar.get_height() for bar in bars) == sorted(
         [comparison.base.accuracy, comparison.base.f1, comparison.tuned.accuracy, comparison.tuned.f1]
     )
-    assert "20 test reviews" in figure.axes[0].get_title()
+    assert "20 test rows" in figure.axes[0].get_title()
 
 
 def test_unusable_answers_get_a_column_only_where_there_are_any(comparison: Comparison) -> None:
@@ -115,14 +115,14 @@ def test_long_and_empty_labels_leave_room_for_the_matrix(comparison: Comparison)
     figure = plot_confusion(replace(comparison, base=scores, tuned=scores))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # among them that there is no room left for the axes
-        figure.canvas.draw()
+        figure.draw_without_rendering()
     assert figure.axes[0].get_yticklabels()[1].get_text() == "word word word word word word…"
 
 
 def test_many_labels_do_not_overlap() -> None:
     labels = tuple(f"a label with the number {number}" for number in range(12))
     figure = plot_confusion(compare(labels, labels, labels, labels))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     assert {tick.get_rotation() for tick in figure.axes[0].get_xticklabels()} == {90.0}
@@ -131,3 +131,83 @@ def test_many_labels_do_not_overlap() -> None:
 def test_plots_speak_the_language_of_the_lesson(monkeypatch: pytest.MonkeyPatch, comparison: Comparison) -> None:
     monkeypatch.setenv("LESSON_LANGUAGE", "es")
     assert plot_confusion(comparison).axes[0].get_title() == "modelo base"
+
+
+SETS_OF_LABELS = {
+    2: ("bug", "bugs"),
+    3: ("how_to", "hardware support", "BILLING"),
+    5: ("how_to", "hardware support", "billing question", "bug", "feature request"),
+    12: tuple(f"a label with the number {number}" for number in range(12)),
+}
+
+
+def crossed(labels: tuple[str, ...]) -> Comparison:
+    """Many rows of the first label and few of the last, each label taken for the next one at times."""
+    truth = [label for number, label in enumerate(labels) for _ in range(3 * (len(labels) - number))]
+    tuned = [labels[(labels.index(label) + (row % 3 == 0)) % len(labels)] for row, label in enumerate(truth)]
+    return compare(truth, tuned, ["no idea" if row % 2 else label for row, label in enumerate(truth)], labels)
+
+
+@pytest.mark.parametrize("count", SETS_OF_LABELS)
+def test_confusion_of_any_number_of_labels_is_readable(count: int) -> None:
+    """Nothing runs into something else or off the figure, and each count stands out from its cell."""
+    figure = plot_confusion(crossed(SETS_OF_LABELS[count]))
+    figure.draw_without_rendering()
+    page = figure.bbox
+    for ax in figure.axes:
+        for ticks in (ax.get_xticklabels(), ax.get_yticklabels()):
+            boxes = [tick.get_window_extent() for tick in ticks]
+            assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
+            assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 for box in boxes)
+        for text in ax.texts:
+            box = text.get_window_extent()
+            assert box.width < ax.bbox.width / len(ax.get_xticklabels())
+            column, row = text.get_position()
+            image = ax.get_images()[0]
+            share = np.asarray(image.get_array())[int(row), int(column)]
+            assert contrast(text.get_color(), image.cmap(image.norm(share))) >= 4.5
+
+
+def contrast(one: Any, other: Any) -> float:
+    """The ratio that WCAG 2.1 defines."""
+    luminances = []
+    for colour in (one, other):
+        parts = np.array(matplotlib.colors.to_rgb(colour))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        luminances.append(float(linear @ [0.2126, 0.7152, 0.0722]))
+    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
+
+
+def test_a_rare_label_is_as_dark_as_a_frequent_one() -> None:
+    truth = ["common"] * 99 + ["rare"]
+    figure = plot_confusion(compare(truth, truth, truth))
+    assert np.asarray(figure.axes[1].get_images()[0].get_array()).tolist() == [[1, 0], [0, 1]]
+
+
+def test_only_two_labels_show_what_never_happened() -> None:
+    both, three = (plot_confusion(compare(labels, labels, labels)).axes[0] for labels in (["a", "b"], ["a", "b", "c"]))
+    assert sorted(text.get_text() for text in both.texts) == ["0", "0", "1", "1"]
+    assert [text.get_text() for text in three.texts] == ["1", "1", "1"]
+
+
+def test_texts_have_a_comparison_and_no_confusion() -> None:
+    comparison: Any = compare(["a dog", "a cat"], ["dog", "cat"], ["dog", "dog"], task_id="extraction")
+    figure = plot_comparison(comparison)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["Exact match", "Token F1"]
+    with pytest.raises(ValueError, match="takes labels"):
+        plot_confusion(comparison)
+
+
+def test_scores_of_several_models_are_drawn_from_top_to_bottom(comparison: Comparison) -> None:
+    figure = plot_scores({"tuned model": comparison.tuned, "word $counts$": comparison.base})
+    figure.draw_without_rendering()
+    accuracy, f1 = figure.axes
+    assert [tick.get_text() for tick in accuracy.get_yticklabels()] == ["tuned model", "word $counts$"]
+    assert [text.get_text() for text in accuracy.texts] == [
+        f"{each.accuracy:.3f}" for each in (comparison.tuned, comparison.base)
+    ]
+    assert f1.get_title() == "F1"
+    low, high = accuracy.get_ylim()
+    assert low > high
+    with pytest.raises(ValueError, match="no scores"):
+        plot_scores({})

@@ -113,7 +113,7 @@ def comparison() -> Comparison:
 
 def texts_beside(figure: Figure, ax: Axes) -> list[Any]:
     """The labels at the right of the axes."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return [text for text in ax.texts if text.get_window_extent().x0 > ax.get_window_extent().x1]
 
 
@@ -335,7 +335,7 @@ def test_costs_are_four_panels(any_comparison: Comparison) -> None:
 
 def test_the_opened_soft_prompt_is_shown_token_by_token(comparison: Comparison) -> None:
     figure = shown.plot_virtual_tokens(comparison)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     moved, worth = figure.axes
     assert bars_of(moved) == [0.5, 1.25]
     assert bars_of(worth) == pytest.approx([5.0, -5.0])
