@@ -6,6 +6,8 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 # Processes that test, each a file at a time, in the order that tests/conftest.py gives.
 WORKERS ?= 2
+# The base model of the lesson; empty for its own.
+MODEL ?=
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -24,11 +26,11 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 
 .PHONY: model
 model: $(VENV)/.ready
-	$(RUN) -m prompt_tuning_helpers.engine fetch
+	$(RUN) -m prompt_tuning_helpers.engine fetch $(MODEL)
 
 .PHONY: tutorial
-tutorial: $(VENV)/.ready model  ## run the lesson on this machine and print its scores
-	$(RUN) tools/execute.py
+tutorial: $(VENV)/.ready model  ## run the lesson and print its scores; MODEL=ibm-granite/granite-4.0-350m takes another base model
+	$(RUN) tools/execute.py $(if $(MODEL),--model $(MODEL))
 
 .PHONY: lab
 lab: $(VENV)/.ready model  ## open the notebooks in JupyterLab

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._fetch import fetch
+from ._fetch import expectation, fetch
 from ._sdk import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     from .runtime.store.claim import claim
     from .runtime.store.state import State, StateError
 
+    expected = expectation(model)
+    if expected:
+        print(expected)
     fetch(model)
     state = State(folder)
     log = state.notebook_log
@@ -80,6 +83,8 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
 
         # The progress of the download has served its purpose.
         clear_output(wait=True)  # type: ignore[no-untyped-call]
+        if expected:
+            print(expected)
     return endpoint
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ._fetch import id_of
 from ._launcher import require_packages, start, use
 from ._sdk import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
 from ._settings import API_KEY, ENVIRONMENT, URL, Setting, Settings, overlooked_file, read_settings
@@ -73,7 +74,8 @@ def connect(*, model: str | None = None, state: str | Path | None = None) -> Con
     comes from the same place as the key, so that nobody else's ``.env`` can send it elsewhere.
 
     Args:
-        model: base model for the local runtime; ``LOCAL_WATSONX_MODEL`` or SmolLM2 by default.
+        model: base model for the local runtime: ``"smollm2"``, the id of a causal language model on the Hugging Face
+            hub, or the folder of one; ``LOCAL_WATSONX_MODEL`` or SmolLM2 by default.
         state: folder of the local runtime; ``LOCAL_WATSONX_STATE`` or the user's data folder by default.
 
     Returns:
@@ -200,9 +202,16 @@ def _local(model: str | None, state: str | Path | None) -> Connection:
     folder = _state_folder(state)
     with contextlib.suppress(OSError):  # one that is missing or cannot be written is reported by what comes next
         use(folder)
+    asked = model or os.environ.get("LOCAL_WATSONX_MODEL")
     endpoint = _own_runtime(folder)
     if endpoint is None:
-        endpoint = start(model or os.environ.get("LOCAL_WATSONX_MODEL") or DEFAULT_MODEL, folder)
+        endpoint = start(asked or DEFAULT_MODEL, folder)
+    elif asked and not {asked, id_of(asked)} & set(endpoint.models):
+        raise ConnectionSetupError(
+            f"The local runtime that is up serves {', '.join(endpoint.models)}, not {asked}. Stop it with "
+            f"`python -m prompt_tuning_helpers.runtime stop --state {folder}` and connect again; or name another "
+            "folder in LOCAL_WATSONX_STATE, for a second runtime beside it."
+        )
     return to_runtime(endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models)
 
 

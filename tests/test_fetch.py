@@ -1,5 +1,7 @@
 """Getting a base model ready: in a process of its own, with its progress and its errors in view."""
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,8 +10,9 @@ from unittest import mock
 
 import pytest
 
-from prompt_tuning_helpers._fetch import fetch, run_with_progress
+from prompt_tuning_helpers._fetch import expectation, fetch, run_with_progress
 from prompt_tuning_helpers._sdk import ConnectionSetupError, ProgressLine
+from prompt_tuning_helpers.engine import sources
 from tests.support.environment import offline_environment
 
 
@@ -47,10 +50,19 @@ def test_connecting_leaves_pytorch_out_of_the_calling_process(tmp_path: Path) ->
 
 def test_a_model_that_is_there_takes_no_process(no_cache: Path) -> None:
     (no_cache / "models" / "tiny-1").mkdir(parents=True)
+    (no_cache / "config.json").write_text("{}")
     with mock.patch("subprocess.Popen") as process:
         fetch("tiny")
-        fetch("ibm-granite/granite-4.0-350m")
+        fetch(str(no_cache))
     process.assert_not_called()
+
+
+def test_a_model_of_others_says_first_what_it_takes(tmp_path: Path) -> None:
+    folder = shutil.copytree(sources.fetch("tiny"), tmp_path / "mine")
+    said = expectation(str(folder))
+    assert said is not None
+    assert re.match(r"local/mine has 0\.00\d+ million weights\. Tuning and answering take about 1\.\d GB", said)
+    assert expectation("smollm2") is None
 
 
 def test_each_state_of_a_progress_bar_is_shown_and_nothing_stays(shown: list[str]) -> None:

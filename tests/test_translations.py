@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from prompt_tuning_helpers import i18n
-from prompt_tuning_helpers.engine import job_folder, training_file
+from prompt_tuning_helpers.engine import estimate, job_folder, training_file
 from prompt_tuning_helpers.i18n import say, translations
 from tools import sync_translations
 
@@ -29,6 +29,8 @@ INDIRECT = {
     "kind": {"deployment", "tuned model", "tuning run", "data asset"},
     "problem.text": set(training_file.TEXTS.values()),
     "LEFT_OUT": {job_folder.LEFT_OUT},
+    "EXPECTED": {estimate.EXPECTED},
+    "TOO_LARGE": {estimate.TOO_LARGE},
 }
 SAME_EVERYWHERE = {"F1", "{name}: {problem}"}
 

@@ -96,8 +96,11 @@ def main() -> None:
     """Read the command line and execute."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebook", nargs="?", type=Path, default=LESSON, help="its path, or its name in notebooks/")
+    parser.add_argument("--model", help="base model of the local runtime: smollm2, a hub id or a folder")
     parser.add_argument("--store", action="store_true", help="keep the outputs in the notebook itself")
     options = parser.parse_args()
+    if options.model:
+        os.environ["LOCAL_WATSONX_MODEL"] = options.model
     path = options.notebook if options.notebook.exists() else NOTEBOOKS / options.notebook
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""The engine's command line: fetch a base model, do a tuning job (under ``torchrun`` with several processes)."""
+"""The engine's command line: fetch a base model, say what it takes, do a tuning job (also under ``torchrun``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +24,24 @@ def fetch(source: Annotated[str, typer.Argument(help="smollm2, tiny, a hub id or
     except EngineError as error:
         raise SystemExit(error.message) from None
     print(f"Base model ready: {default_model_id(source)}")
+
+
+@app.command()
+def estimate(
+    source: Annotated[str, typer.Argument(help="smollm2, tiny, a hub id or a folder")] = "smollm2",
+    as_json: Annotated[bool, typer.Option("--json", help="for programs: one line, in bytes and seconds")] = False,
+) -> None:
+    """Say what a base model takes in memory and time; its weights are not downloaded."""
+    from .errors import EngineError
+    from .estimate import estimate as estimate_model
+    from .loading import blueprint
+    from .sources import default_model_id
+
+    try:
+        expected = estimate_model(default_model_id(source), blueprint(source))
+    except EngineError as error:
+        raise SystemExit(error.message) from None
+    print(expected.to_json() if as_json else expected)
 
 
 @app.command()

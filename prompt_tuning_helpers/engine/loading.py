@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import EngineError, UnavailableModel, UnusableModel, reason_of
-from .sources import KNOWN_IDS, cached_folder, fetch, make_once, model_folder, quiet_libraries
+from .sources import KNOWN_IDS, cached_folder, fetch, fetch_configuration, make_once, model_folder, quiet_libraries
 
 if TYPE_CHECKING:
     from .causal_model import CausalModel
@@ -94,17 +94,48 @@ def load(source: str) -> LoadedModel:
 
 
 def check(source: str) -> None:
-    """Make sure that the model in a folder or in the cache is complete, without loading its weights.
+    """Make sure that a model is complete, without loading its weights; one of the hub is downloaded first.
 
     Args:
-        source: ``"smollm2"``, ``"tiny"`` or a folder; a hub id is not checked.
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Raises:
         EngineError: saying what is wrong with it, where, and what to do.
     """
-    if source in KNOWN_IDS or model_folder(source):
-        with _LOADING:
-            _mending(source, lambda: _check(source))
+    with _LOADING:
+        _mending(source, lambda: _check(source))
+
+
+def blueprint(source: str) -> Any:
+    """Build a base model on the meta device from its configuration alone: no weights are downloaded or read.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
+
+    Returns:
+        The transformers model, with shapes and without weights.
+
+    Raises:
+        EngineError: if the model is unavailable or of a kind that the engine cannot compute.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    quiet_libraries()
+    with _refusal(source), torch.device("meta"):
+        config = AutoConfig.from_pretrained(fetch_configuration(source), trust_remote_code=False)
+        network = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        _check_kind(network)
+    return network
+
+
+def _check_kind(network: Any) -> None:
+    """Make sure that the engine can compute a model of this kind."""
+    from .general import TransformersModel
+    from .llama import LlamaModel
+
+    if not LlamaModel.supports(network.config):
+        TransformersModel(network)
 
 
 @cache
@@ -114,8 +145,6 @@ def _load(source: str) -> LoadedModel:
 
 def _check(source: str) -> None:
     """Check a model's weights and tokenizer, and that the engine can compute it, without loading the weights."""
-    from .general import TransformersModel
-    from .llama import LlamaModel
     from .weights import check_tokenizer, check_weights
 
     where, tokenizer = fetch(source), load_tokenizer(source)
@@ -124,8 +153,7 @@ def _check(source: str) -> None:
         if max_length_of(network.config) < 2:
             raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
         check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
-        if not LlamaModel.supports(network.config):
-            TransformersModel(network)
+        _check_kind(network)
 
 
 def _read(source: str) -> LoadedModel:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from . import hub
 from .errors import UnavailableModel, reason_of
 
 DEFAULT_SOURCE = "smollm2"
@@ -66,28 +67,63 @@ def fetch(source: str) -> str:
         source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Returns:
-        What transformers loads the model from: a folder, or the hub id.
+        The folder that transformers loads the model from.
 
     Raises:
         UnavailableModel: if it is unavailable, with the reason and what to do.
+        UnusableModel: if the hub has it without weights in safetensors format.
+    """
+    found = find(source)
+    if found is None and source in KNOWN_IDS:
+        make_once(source)
+        found = cached_folder(source)
+    return str(found or hub.download(source))
+
+
+def find(source: str) -> Path | None:
+    """Find a base model on this machine, without the network.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
+
+    Returns:
+        Its folder; ``None`` if it has to be fetched.
+
+    Raises:
+        UnavailableModel: if there is no such model.
     """
     if source in KNOWN_IDS:
-        if not cached_folder(source).is_dir():
-            make_once(source)
-        return str(cached_folder(source))
+        return cached_folder(source) if cached_folder(source).is_dir() else None
     path = model_folder(source)
     if path:
         if not (path / "config.json").is_file():
             raise UnavailableModel(
                 f"The folder {source} holds no config.json. Name a folder that a transformers model was saved to.",
             )
-        return str(path)
+        return path
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise UnavailableModel(
             f"There is no model {source!r}. Use 'smollm2', 'tiny', a hub id such as "
             "'ibm-granite/granite-4.0-350m', or the folder of a saved model.",
         )
-    return source
+    return hub.cached(source)
+
+
+def fetch_configuration(source: str) -> str:
+    """Make sure that all of a base model but its weights is on this machine.
+
+    Args:
+        source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
+
+    Returns:
+        The folder with its ``config.json``.
+
+    Raises:
+        UnavailableModel: if it is unavailable, with the reason and what to do.
+    """
+    if source in KNOWN_IDS:
+        return fetch(source)
+    return str(find(source) or hub.download_configuration(source))
 
 
 def model_folder(source: str) -> Path | None:
