@@ -30,6 +30,24 @@ def test_a_runtime_that_is_up_is_used(client: mock.Mock, runtime: SimpleNamespac
     assert "127.0.0.1" in os.environ["NO_PROXY"]
 
 
+@pytest.mark.parametrize("asked", ["smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"])
+def test_a_runtime_that_serves_the_model_asked_for_is_used(
+    client: mock.Mock, runtime: SimpleNamespace, asked: str
+) -> None:
+    with running(runtime):
+        assert make_connection(model=asked).url == runtime.url
+
+
+def test_a_runtime_that_serves_another_model_is_named_with_the_way_out(
+    client: mock.Mock, runtime: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCAL_WATSONX_MODEL", "somebody/other")
+    said = f"serves {runtime.models[0]}, not somebody/other. Stop it with `python -m prompt_tuning_helpers.runtime stop"
+    with running(runtime), pytest.raises(ConnectionSetupError, match=re.escape(said)):
+        make_connection()
+
+
 def test_a_runtime_named_in_the_environment_is_used(
     client: mock.Mock, monkeypatch: pytest.MonkeyPatch, runtime: SimpleNamespace
 ) -> None:
