@@ -47,10 +47,9 @@ FAMILIES: Mapping[str, LlamaFamily] = {
         options=_MULTIPLIERS
         | {"attention_bias", "layer_types", "position_embedding_type", "shared_intermediate_size"}
         # Of experts and Mamba layers that there are not.
-        | {"num_experts_per_tok", "router_aux_loss_coef", "normalization_function", "init_method"}
+        | {"num_experts_per_tok", "router_aux_loss_coef", "time_step_limit"}
         | {"mamba_n_heads", "mamba_n_groups", "mamba_d_state", "mamba_d_head", "mamba_d_conv", "mamba_expand"}
-        | {"mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias"}
-        | {"time_step_limit", "time_step_min", "time_step_max", "time_step_floor"},
+        | {"mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias"},
         required={"num_local_experts": 0},
     ),
 }
@@ -92,8 +91,15 @@ _WITHOUT_BEARING = frozenset(
         "_attn_implementation_autoset",
         "_model_name_or_path",
         "_name_or_path",
+        "gradient_checkpointing",
+        "init_method",
         "is_llama_config",
+        "normalization_function",
         "rope_interleaved",
+        "time_step_floor",
+        "time_step_max",
+        "time_step_min",
+        "tokenizer_class",
         "transformers.js_config",
         "unsloth_fixed",
         "unsloth_version",

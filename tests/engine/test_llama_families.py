@@ -21,7 +21,9 @@ Options = dict[str, Any]
 KINDS = [kind for kind, (family, _) in NETWORKS.items() if family in FAMILIES]
 LAYERS = 3
 FULL, SLIDING, MAMBA = "full_attention", "sliding_attention", "linear_attention"
+VIRTUAL_TOKENS = 9
 ROWS = [([3], [4, 5, 6]), ([7, 8, 9, 10, 11], [12]), (list(range(20, 90)), [1, 2, 3])]
+LONGEST = VIRTUAL_TOKENS + 70 + 2  # the last token is only predicted
 
 
 # What the fast path understands, where the family has such an option.
@@ -59,6 +61,8 @@ UNDERSTOOD: list[Options] = [
     {"sliding_window": None},
     {"sliding_window": 256},
     {"sliding_window": 256, "use_sliding_window": True, "max_window_layers": 1},
+    {"sliding_window": LONGEST, "max_position_embeddings": LONGEST},
+    {"sliding_window": LONGEST, "max_position_embeddings": LONGEST, "use_sliding_window": True, "max_window_layers": 0},
     {"use_sliding_window": False, "sliding_window": 8},
     {"layer_types": [FULL] * LAYERS},
     {"embedding_multiplier": 0.5},
@@ -117,6 +121,10 @@ NOT_UNDERSTOOD: list[Options] = [
 NOTES: list[Options] = [
     {"unk_token_id": 0, "_model_name_or_path": "mine"},
     {"is_llama_config": True, "rope_interleaved": False, "transformers.js_config": {"dtype": "q4"}},
+    {"init_method": "mup", "normalization_function": "rmsnorm", "time_step_min": 0.001, "use_mrope": False},
+    # As older versions of transformers wrote it.
+    {"rope_theta": 500.0, "rope_scaling": None, "torch_dtype": "float32"},
+    {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 2.0}},
 ]
 # Options of some family; the others do not read them.
 STRAYS: list[Options] = [
@@ -137,7 +145,8 @@ DECLARED_SOMEWHERE = {name for family in FAMILIES for name in declared_options(f
 def changes(kind: str) -> Iterator[tuple[Options, type[CausalModel] | None]]:
     """Options to change in a configuration, and the path that the model must take then, if only one may be taken."""
     family, usual = NETWORKS[kind]
-    for options, path in [(UNDERSTOOD, LlamaModel), (NOT_UNDERSTOOD, TransformersModel)]:
+    paths: dict[type[CausalModel], list[Options]] = {LlamaModel: UNDERSTOOD, TransformersModel: NOT_UNDERSTOOD}
+    for path, options in paths.items():
         for change in options:
             if change.keys() & DECLARED_SOMEWHERE <= declared_options(family):
                 yield change, path
@@ -161,7 +170,7 @@ def test_whatever_an_option_says_the_result_is_that_of_the_plain_forward(kind: s
     for change, path in changes(kind):
         try:
             network = make_network(kind, **change)
-            prefix = torch.randn(9, network.config.hidden_size, generator=torch.Generator().manual_seed(1))
+            prefix = torch.randn(VIRTUAL_TOKENS, network.config.hidden_size, generator=torch.Generator().manual_seed(1))
             expected = _logits_and_gradient(plain_logits(network, prefix.requires_grad_(), ROWS), prefix)
         except Exception:  # of any kind: transformers cannot compute this itself
             continue
