@@ -14,14 +14,16 @@ _CAN_PACK = torch.backends.mkldnn.is_available() and platform.machine() in ("x86
 
 
 class FrozenLinear:
-    """A linear map without bias that gives a gradient to its inputs but not to its weights.
+    """A linear map that gives a gradient to its inputs but not to its weights.
 
     Args:
         weight: ``[outputs, inputs]``.
+        bias: ``[outputs]``; none by default.
     """
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         weight = weight.detach()
+        self._bias = None if bias is None else bias.detach()
         self._packed = _CAN_PACK and weight.device.type == "cpu" and weight.dtype == torch.float32
         self._weight = _pack(weight) if self._packed else weight
         self._transposed: Tensor | None = None  # packed too, once a gradient is asked for
@@ -29,13 +31,13 @@ class FrozenLinear:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs ``[N, inputs]`` to outputs ``[N, outputs]``."""
         if not self._packed:
-            return F.linear(inputs, self._weight)
+            return F.linear(inputs, self._weight, self._bias)
         product: Tensor = _PackedProduct.apply(inputs, self)  # type: ignore[no-untyped-call]
         return product
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiply with the packed weights, unseen by autograd."""
-        return _multiply(inputs, self._weight)
+        return _multiply(inputs, self._weight, self._bias)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the inputs, ``[N, inputs]``, from that of the outputs, ``[N, outputs]``."""
@@ -62,6 +64,6 @@ def _pack(weight: Tensor) -> Tensor:
     return packed
 
 
-def _multiply(inputs: Tensor, packed: Tensor) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, packed, None, "none", [], "")
+def _multiply(inputs: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, packed, bias, "none", [], "")
     return product

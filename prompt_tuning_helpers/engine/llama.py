@@ -6,7 +6,7 @@ attends to the prefix and to itself. In a causal model the prefix does not depen
 forward, not an approximation of it.
 
 The blocks are those of Llama (Touvron et al., 2023, https://arxiv.org/abs/2302.13971): RMSNorm, rotary positions,
-grouped-query attention and a gated feed-forward layer.
+grouped-query attention and a gated feed-forward layer. ``llama_families.py`` says which models have such blocks.
 
 Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H hidden size, D head size, F feed-forward
 size.
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .causal_model import CausalModel, KVCache, PackedRows
 from .linear import FrozenLinear
+from .llama_families import FAMILIES, LlamaFamily, can_compute
 
 DECODING_TOKENS = 8  # the most that a decoding step has
 TOKENS_MULTIPLE = 32  # what longer inputs are filled up to
@@ -32,6 +33,7 @@ class _Layer:
     """Frozen weights of one block; the gains of the norms are folded into the projections that follow them."""
 
     query_key_value: FrozenLinear  # H to (heads + 2 * kv_heads) * D
+    head_gains: Tensor | None  # of the norms of each query and key, where there are any, [heads + kv_heads, D]
     output: FrozenLinear  # heads * D to H
     gate_up: FrozenLinear  # H to 2 * F
     down: FrozenLinear  # F to H
@@ -183,10 +185,11 @@ def _cache_mask(cache: LlamaKVCache, new: int) -> Tensor | None:
 
 
 class LlamaModel(CausalModel):
-    """Llama and Granite (dense) checkpoints, computed without transformers' modules.
+    """Checkpoints of Llama and the families like it, computed without transformers' modules.
 
     Args:
-        model: a ``LlamaForCausalLM`` or ``GraniteForCausalLM`` in evaluation mode; it is not needed afterwards.
+        model: a ``LlamaForCausalLM`` or the like, of a supported configuration and in evaluation mode; it is not needed
+            afterwards.
     """
 
     can_reuse = True
@@ -194,43 +197,43 @@ class LlamaModel(CausalModel):
     def __init__(self, model: Any) -> None:
         config = model.config
         body = model.model
+        attention = body.layers[0].self_attn
         self.eps: float = config.rms_norm_eps
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads
-        self.head_size: int = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.head_size: int = attention.head_dim
+        self.attention_scale: float = attention.scaling
         self.embedding: Tensor = body.embed_tokens.weight.detach()
         self.head = FrozenLinear(model.lm_head.weight)
         self.final_gain: Tensor = body.norm.weight.detach()
-        self.rotary: Any = body.rotary_emb
-        # Granite's multipliers; a Llama has none of them.
+        self.rotary: Any = body.rotary_emb  # None in a model that is told no positions
+        # Granite's multipliers; the other families have none of them.
         self.embedding_multiplier: float = getattr(config, "embedding_multiplier", 1.0)
-        self.attention_scale: float = getattr(config, "attention_multiplier", self.head_size**-0.5)
         self.logits_scaling: float = getattr(config, "logits_scaling", 1.0)
         residual: float = getattr(config, "residual_multiplier", 1.0)
-        self.layers = [self._fuse(block, residual) for block in body.layers]
+        family = FAMILIES[config.model_type]
+        self.layers = [self._layer(block, family, residual) for block in body.layers]
 
     @staticmethod
     def supports(config: object) -> bool:
         """Tell whether a model of this transformers configuration can be computed here."""
-        return (
-            getattr(config, "model_type", None) in ("llama", "granite")
-            and getattr(config, "hidden_act", None) == "silu"
-            and not getattr(config, "attention_bias", False)
-            and not getattr(config, "mlp_bias", False)
-        )
+        return can_compute(config)
 
-    @staticmethod
-    @torch.no_grad()
-    def _fuse(block: Any, residual: float) -> _Layer:
+    def _layer(self, block: Any, family: LlamaFamily, residual: float) -> _Layer:
         """Take the weights of a block: projections of the same inputs in one, norms and multipliers folded in."""
-        attention, mlp = block.self_attn, block.mlp
-        query_key_value = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
-        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        attention, feed_forward = block.self_attn, getattr(block, family.feed_forward)
+        projections = [attention.q_proj, attention.k_proj, attention.v_proj]
+        gate_up = [getattr(feed_forward, name) for name in family.gate_up]
+        head_gains = None
+        if hasattr(attention, "q_norm"):
+            repeated = [attention.q_norm.weight] * self.heads + [attention.k_norm.weight] * self.kv_heads
+            head_gains = torch.stack(repeated).detach()
         return _Layer(
-            query_key_value=FrozenLinear(query_key_value * block.input_layernorm.weight),
-            output=FrozenLinear(attention.o_proj.weight * residual),
-            gate_up=FrozenLinear(gate_up * block.post_attention_layernorm.weight),
-            down=FrozenLinear(mlp.down_proj.weight * residual),
+            query_key_value=_fuse(projections, gain=block.input_layernorm.weight),
+            head_gains=head_gains,
+            output=_fuse([attention.o_proj], multiplier=residual),
+            gate_up=_fuse(gate_up, gain=block.post_attention_layernorm.weight),
+            down=_fuse([getattr(feed_forward, family.down)], multiplier=residual),
         )
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -286,19 +289,22 @@ class LlamaModel(CausalModel):
         """
         if self.embedding_multiplier != 1.0:
             hidden = hidden * self.embedding_multiplier
-        cos, sin = (part[0, :, None].to(hidden.dtype) for part in self.rotary(hidden[None], positions[None]))
         size, heads, kv_heads = self.head_size, self.heads, self.kv_heads
         tokens, width = hidden.shape
         # oneDNN keeps a compiled kernel, of a good half megabyte, for each number of tokens it meets. Rows of zeros,
-        # which stay zero to the end, make these numbers few. In the shapes below, M is the number of rows with these.
+        # which no token attends to, make these numbers few. In the shapes below, M is the number of rows with these.
         filling = (0, 0, 0, -tokens % TOKENS_MULTIPLE if tokens > DECODING_TOKENS else 0)
+        rotation = self._rotation(hidden, positions, filling)
         hidden = F.pad(hidden, filling)  # [M, H]
-        cos, sin = F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))  # [M, 1, D]
         for index, (layer, attend) in enumerate(zip(self.layers, attentions, strict=True)):
             normed = F.rms_norm(hidden, (width,), eps=self.eps)  # [M, H]
             projected = layer.query_key_value(normed).view(-1, heads + 2 * kv_heads, size)
-            rotated = _rotate(projected[:, : heads + kv_heads], cos, sin)  # [M, heads + kv_heads, D]
-            queries, keys = rotated[:tokens, :heads], rotated[:tokens, heads:]  # [N, heads, D], [N, kv_heads, D]
+            both = projected[:, : heads + kv_heads]  # queries and keys, [M, heads + kv_heads, D]
+            if layer.head_gains is not None:
+                both = F.rms_norm(both, (size,), eps=self.eps) * layer.head_gains
+            if rotation is not None:
+                both = _rotate(both, *rotation)
+            queries, keys = both[:tokens, :heads], both[:tokens, heads:]  # [N, heads, D], [N, kv_heads, D]
             values = projected[:tokens, heads + kv_heads :]  # [N, kv_heads, D]
             attended = F.pad(attend(queries, keys, values), filling)  # [M, heads * D]
             if index == len(self.layers) - 1:
@@ -309,9 +315,30 @@ class LlamaModel(CausalModel):
             hidden = hidden + layer.down(F.silu(gate) * up)
         return hidden
 
+    def _rotation(self, hidden: Tensor, positions: Tensor, filling: tuple[int, ...]) -> tuple[Tensor, Tensor] | None:
+        """Return the cosines and sines of positions ``[N]``, filled up: ``[M, 1, D]`` each, if the model rotates."""
+        if self.rotary is None:
+            return None
+        cos, sin = (part[0, :, None].to(hidden.dtype) for part in self.rotary(hidden[None], positions[None]))
+        return F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))
+
     def _logits(self, hidden: Tensor) -> Tensor:
         normed = F.rms_norm(hidden, (hidden.shape[1],), self.final_gain, self.eps)
         return self.head(normed).float() / self.logits_scaling
+
+
+@torch.no_grad()
+def _fuse(linears: Sequence[Any], gain: Tensor | float = 1.0, multiplier: float = 1.0) -> FrozenLinear:
+    """Make one linear map of several that have the same inputs.
+
+    Args:
+        linears: the maps, as modules of PyTorch.
+        gain: what the inputs are multiplied by, ``[inputs]``.
+        multiplier: what the outputs are multiplied by.
+    """
+    weight = torch.cat([linear.weight for linear in linears])  # [outputs, inputs]
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    return FrozenLinear(weight * gain * multiplier, torch.cat(biases) * multiplier if biases else None)
 
 
 def _attend(

@@ -1,5 +1,7 @@
 """Both paths compute what the plain forward computes: loss, gradient and next-token logits."""
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,16 +11,21 @@ from torch import Tensor
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
-from tests.support.networks import make_network, plain_logits
+from tests.support.networks import make_network, padded_logits, plain_logits
 
+FAST = [
+    "llama",
+    "llama with biases",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "granite",
+    "granite 4",
+    "granite 4 without positions",
+]
 PATHS = [
-    ("llama", LlamaModel),
-    ("granite", LlamaModel),
-    ("llama", TransformersModel),
-    ("granite", TransformersModel),
-    ("gpt2", TransformersModel),
-    ("qwen2", TransformersModel),
-    ("gemma", TransformersModel),
+    *((kind, LlamaModel) for kind in FAST),
+    *((kind, TransformersModel) for kind in ("llama", "granite", "gpt2", "qwen2", "gemma")),
 ]
 CASES = {(kind, path): (network := make_network(kind), path(network)) for kind, path in PATHS}
 
@@ -45,6 +52,18 @@ def test_loss_and_gradient_are_those_of_the_plain_forward(
     assert abs(loss - expected_loss) <= 1e-4 * abs(expected_loss)
     # A loss near zero has a gradient of rounding errors, so the norm's floor is the float's.
     assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm() + 1e-6
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("case", CASES, ids=[f"{kind}-{path.__name__}" for kind, path in CASES])
+def test_rows_without_padding_are_as_those_of_a_padded_batch(
+    case: tuple[str, type[CausalModel]], side: Literal["left", "right"]
+) -> None:
+    network, model = CASES[case]
+    rows = [([3], [4, 5]), ([7, 8, 9, 10, 11], [12]), (list(range(20, 60)), [1, 2, 3])]
+    prefix = torch.randn(9, 32, generator=torch.Generator().manual_seed(1))
+    expected = padded_logits(network, prefix, rows, side)
+    torch.testing.assert_close(model.label_logits(prefix, pack(rows)), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, path in PATHS if path is TransformersModel])

@@ -10,17 +10,19 @@ from prompt_tuning_helpers.engine.linear import FrozenLinear
 SHAPES = [(1, 1, 1), (1, 96, 48), (7, 48, 96), (333, 96, 160), (0, 16, 16)]
 
 
+@pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize(("rows", "outputs", "inputs"), SHAPES)
 def test_product_and_gradient(
-    rows: int, outputs: int, inputs: int, packed: bool, monkeypatch: pytest.MonkeyPatch
+    rows: int, outputs: int, inputs: int, packed: bool, with_bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linear, "_CAN_PACK", linear._CAN_PACK and packed)
     generator = torch.Generator().manual_seed(rows)
     weight = torch.randn(outputs, inputs, generator=generator)
     values = torch.randn(rows, inputs, generator=generator)
     ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
-    product, expected = FrozenLinear(weight)(ours), F.linear(theirs, weight)
+    bias = torch.randn(outputs, generator=generator) if with_bias else None
+    product, expected = FrozenLinear(weight, bias)(ours), F.linear(theirs, weight, bias)
     torch.testing.assert_close(product, expected)
     gradient = torch.randn(rows, outputs, generator=generator)
     product.backward(gradient)
@@ -29,6 +31,7 @@ def test_product_and_gradient(
 
 
 def test_the_weights_stay_frozen() -> None:
-    weight = torch.randn(8, 8, requires_grad=True)
-    FrozenLinear(weight)(torch.randn(3, 8, requires_grad=True)).sum().backward()
+    weight, bias = torch.randn(8, 8, requires_grad=True), torch.randn(8, requires_grad=True)
+    FrozenLinear(weight, bias)(torch.randn(3, 8, requires_grad=True)).sum().backward()
     assert weight.grad is None
+    assert bias.grad is None
