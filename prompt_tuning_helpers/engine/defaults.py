@@ -1,10 +1,14 @@
 """The settings of a run that omits them: neutral where they belong to a task, measured where they belong to a model."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .settings import FIELD, TuningSettings
+
+MEASURED_ROWS = 320  # that each pace was measured on
+MOST_EPOCHS = 50
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,10 @@ class _Pace:
 
     learning_rate: float
     num_epochs: int
+
+
+# What the pace of a run consists of: settings that belong to a base model, not to a task.
+PACE = ("learning_rate", "num_epochs", "batch_size", "accumulate_steps")
 
 
 @dataclass(frozen=True)
@@ -76,3 +84,18 @@ def complete_settings(source: str, given: Mapping[str, Any]) -> TuningSettings:
     chosen = {name: value for name, value in given.items() if value is not None}
     init_method = chosen.get("init_method", "text" if "init_text" in chosen else "random")
     return replace(default_settings(source, init_method), **chosen)
+
+
+def suited_settings(source: str, asked: TuningSettings, rows: int) -> TuningSettings:
+    """Replace the pace of a run that was chosen for another base model; all else stays as asked.
+
+    Args:
+        source: where the base model comes from that is really there.
+        asked: the settings of the run.
+        rows: number of training rows. Fewer than a pace was measured on are passed over more often, so that the soft
+            prompt is updated about as many times.
+    """
+    suited = default_settings(source, asked.init_method)
+    epochs = math.ceil(suited.num_epochs * max(1.0, MEASURED_ROWS / rows))
+    pace = {name: getattr(suited, name) for name in PACE} | {"num_epochs": min(MOST_EPOCHS, epochs)}
+    return replace(asked, **pace)
