@@ -23,7 +23,7 @@ class Report:
 
     metrics: list[MetricRecord]
     row_counts: RowCounts | None
-    verdict: Verdict | None
+    verdict: Verdict | None = None
 
 
 class Reports:
