@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .settings import FIELD, TuningSettings
@@ -36,11 +36,15 @@ class _ModelFacts:
         num_virtual_tokens: length of its soft prompts.
         from_text: what suits a soft prompt that starts from the embeddings of a text.
         from_random: what suits one that starts from random numbers. It has further to go.
+        from_instruction: what suits one that starts from a text without solved examples, with ``{{input}}`` alone as
+            the template, as notebooks that were written for a large model do; ``None`` if it is as with any text. It
+            has to find the task first.
     """
 
     num_virtual_tokens: int
     from_text: _Pace
     from_random: _Pace
+    from_instruction: _Pace | None = None
 
 
 # Of a model that nothing is known of: what serves small Llama-type models. Choose better ones on validation data.
@@ -48,7 +52,9 @@ _UNKNOWN = _ModelFacts(50, from_text=_Pace(0.01, 5), from_random=_Pace(0.01, 5))
 
 # Measured on validation parts of the lesson's training file with benchmarks/choose_settings.py; data/README.md has the
 # table.
-_KNOWN = {"smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5))}
+_KNOWN = {
+    "smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5), from_instruction=_Pace(0.03, 5))
+}
 
 
 def default_settings(source: str, init_method: str = "random") -> TuningSettings:
@@ -96,6 +102,9 @@ def suited_settings(source: str, asked: TuningSettings, rows: int) -> TuningSett
             prompt is updated about as many times.
     """
     suited = default_settings(source, asked.init_method)
+    from_instruction = _KNOWN.get(source, _UNKNOWN).from_instruction
+    if asked.init_method == "text" and from_instruction:
+        suited = replace(suited, **asdict(from_instruction))
     epochs = math.ceil(suited.num_epochs * max(1.0, MEASURED_ROWS / rows))
     pace = {name: getattr(suited, name) for name in PACE} | {"num_epochs": min(MOST_EPOCHS, epochs)}
     return replace(asked, **pace)
