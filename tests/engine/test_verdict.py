@@ -107,5 +107,6 @@ def test_a_verdict_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> Non
     verdict.write(tmp_path)
     assert Verdict.read(tmp_path) == verdict
     unknown = json.loads((tmp_path / VERDICT).read_text()) | {"cause": "?"}
-    assert [Verdict.parse(damaged) for damaged in (None, [], {}, {"loss": "x"}, unknown)] == [None] * 5
+    damaged: list[object] = [None, [], {}, {"loss": "x"}, unknown]
+    assert [Verdict.parse(content) for content in damaged] == [None] * 5
     assert all(cause.format(learning_rate=0.1, updates=3) for cause in CAUSES.values())

@@ -160,7 +160,7 @@ def create_training(context: RequestContext) -> Response:
     wanted = read_tuning_request(body, card, list(TASKS))
     data = _training_data(context, project_id, wanted.asset_id)
     rows = runtime.engine.check_training_data(card.model_id, data, wanted.settings)
-    settings, replaced = wanted.settings, {}
+    settings, replaced = wanted.settings, dict[str, Any]()
     if card.is_alias and not runtime.keep_settings:
         settings, replaced = replace_settings(card, wanted.settings, rows)
     request = wanted.body | ({FIELD: replaced} if replaced else {})
