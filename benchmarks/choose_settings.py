@@ -23,6 +23,7 @@ import torch
 
 from prompt_tuning_helpers.engine import TuningSettings, loading, sources
 from prompt_tuning_helpers.engine.causal_model import pack
+from prompt_tuning_helpers.engine.defaults import MEASURED_ROWS, suited_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_rows, read_rows
 from prompt_tuning_helpers.engine.settings import FIELD
@@ -60,7 +61,7 @@ def without_instruction(row: TrainingRow) -> TrainingRow:
 TASKS = {
     "lesson": Task(LOCAL_SETTINGS, BUILD / "settings.jsonl"),
     "old": Task(
-        replace(LOCAL_SETTINGS, init_text=INSTRUCTION, verbalizer=FIELD, learning_rate=0.1, num_epochs=5),
+        suited_settings("smollm2", replace(LOCAL_SETTINGS, init_text=INSTRUCTION, verbalizer=FIELD), MEASURED_ROWS),
         BUILD / "settings_old.jsonl",
         without_instruction,
     ),
