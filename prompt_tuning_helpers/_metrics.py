@@ -32,12 +32,13 @@ def metrics_of(details: Mapping[str, Any]) -> list[Metric]:
 
 
 def epochs_of(details: Mapping[str, Any]) -> int | None:
-    """Read how many epochs a run has.
+    """Read how many epochs a run has; the local runtime may run others than were asked for.
 
     Args:
         details: as the SDK gives them.
     """
-    epochs = _number(_part(details, "entity", "prompt_tuning").get("num_epochs"))
+    asked = _part(details, "entity", "prompt_tuning").get("num_epochs")
+    epochs = _number(_part(details, "entity", "local_runtime", "used").get("num_epochs", asked))
     return int(epochs) if epochs and epochs >= 1 else None
 
 

@@ -3,14 +3,15 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._metrics import epochs_of, metrics_of
 from ._sdk import ProgressLine, add_advice, advised, is_passing, is_rate_limit, quiet_sdk, status_code
-from .engine.job_folder import LEFT_OUT
-from .i18n import say
+from .engine.job_folder import RowCounts
+from .engine.verdict import Verdict
+from .i18n import paragraph, say
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient
@@ -128,8 +129,9 @@ def watch(
     if status["state"] != "completed":
         raise TuningError(f"The tuning run {training_id} ended as {status['state']!r}. {_reason(status)}".rstrip())
     print(_summary(details))
-    if notice := _rows_left_out(details):
-        print(notice)
+    for notice in (_rows_left_out(details), _nothing_learnt(details), _replaced(details)):
+        if notice:
+            print(notice)
     return details
 
 
@@ -293,11 +295,32 @@ def _summary(details: dict[str, Any]) -> str:
 def _rows_left_out(details: dict[str, Any]) -> str | None:
     """Say how many rows were left out, and what to do about it; ``None`` if the service does not say that any were."""
     entity = details["entity"]
-    rows = entity["status"].get("rows")
-    if not isinstance(rows, dict) or not rows.get("left_out"):
+    counts = RowCounts.parse(entity["status"].get("rows"))
+    if counts is None:
         return None
-    most = entity["prompt_tuning"]["max_input_tokens"]
-    return say(LEFT_OUT, left_out=rows["left_out"], rows=rows.get("rows"), most=most)
+    values = asdict(counts) | {"most": entity["prompt_tuning"]["max_input_tokens"]}
+    return paragraph(*(say(sentence, **values) for sentence in counts.sentences()))
+
+
+def _nothing_learnt(details: dict[str, Any]) -> str | None:
+    """Say that nothing shows that the run has learnt, and why that may be; ``None`` if the service does not say so."""
+    verdict = Verdict.parse(details["entity"]["status"].get("verdict"))
+    if verdict is None:
+        return None
+    return paragraph(*(say(sentence, **asdict(verdict)) for sentence in verdict.sentences()))
+
+
+def _replaced(details: dict[str, Any]) -> str | None:
+    """Say which settings the local runtime tuned with instead of those asked for; ``None`` if it tuned as asked."""
+    settings = details["entity"].get("local_runtime")
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in ("asked", "used")):
+        return None
+    asked, used = (
+        ", ".join(f"{name}={value}" for name, value in settings[which].items()) for which in ("asked", "used")
+    )
+    return say(
+        "Tuned with {used}, which suit the model that is really there, instead of {asked}.", used=used, asked=asked
+    )
 
 
 def _reason(status: dict[str, Any]) -> str:

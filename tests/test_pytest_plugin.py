@@ -104,7 +104,8 @@ def test_one_runtime_and_a_clean_project_for_each_test(project: Path) -> None:
             tuner = experiment.prompt_tuner(
                 name="endless", task_id=experiment.Tasks.CLASSIFICATION, base_model=ALIAS, num_epochs=100_000
             )
-            tuner.run([DataConnection(data_asset_id=asset_id)], background_mode=True)
+            details = tuner.run([DataConnection(data_asset_id=asset_id)], background_mode=True)
+            assert "local_runtime" not in details["entity"]  # it tunes as the test asked for
             seen.append((watsonx.url, watsonx.project_id))
 
 

@@ -1,5 +1,6 @@
 """Tuning helpers: choice of base model and settings, watching a run, and picking one up again."""
 
+from dataclasses import asdict
 from typing import Any
 from unittest import mock
 
@@ -9,6 +10,7 @@ from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
 from ibm_watsonx_ai.wml_client_error import ApiRequestFailure, WMLClientError
 
 from prompt_tuning_helpers._sdk import is_passing
+from prompt_tuning_helpers.engine.verdict import Verdict
 from prompt_tuning_helpers.tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -106,6 +108,46 @@ def test_rows_that_were_left_out_are_told_at_the_end(capsys: pytest.CaptureFixtu
     ]
     watch((client, "run-1"))
     assert capsys.readouterr().out == "The tuning run is completed.\n"
+
+
+def test_half_of_the_rows_left_out_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    client = mock.Mock()
+    client.training.get_details.return_value = details("completed", rows={"rows": 4, "left_out": 2})
+    client.training.get_details.return_value["entity"]["prompt_tuning"]["max_input_tokens"] = 128
+    watch((client, "run-1"))
+    assert (
+        capsys.readouterr().out.splitlines()[1].endswith("That is half of them or more: nothing was learnt from these.")
+    )
+
+
+def test_a_run_that_shows_nothing_learnt_says_so_in_any_language(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = Verdict(0.35, 0.347, "frequencies", "slow", learning_rate=0.001, updates=36)
+    client = mock.Mock()
+    client.training.get_details.return_value = details("completed", verdict=asdict(verdict))
+    watch((client, "run-1"))
+    said = capsys.readouterr().out.splitlines()[1]
+    assert said == verdict.text()
+    assert "0.350" in said
+    assert "search_settings" in said
+    monkeypatch.setenv("LESSON_LANGUAGE", "es")
+    watch((client, "run-1"))
+    assert capsys.readouterr().out.splitlines()[1].startswith("Nada indica")
+
+
+def test_other_settings_than_were_asked_for_are_told_and_their_epochs_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = mock.Mock()
+    done = details("completed", metric(0, 2.0), metric(5, 0.125))
+    done["entity"]["local_runtime"] = {"asked": {"num_epochs": 4}, "used": {"num_epochs": 6}}
+    client.training.get_details.return_value = done
+    watch((client, "run-1"))
+    assert capsys.readouterr().out.splitlines() == [
+        "The tuning run is completed: 6 epochs, loss 2.000 at the start and 0.125 at the end.",
+        "Tuned with num_epochs=6, which suit the model that is really there, instead of num_epochs=4.",
+    ]
 
 
 def test_a_tuner_can_be_watched() -> None:

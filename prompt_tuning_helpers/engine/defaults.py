@@ -1,10 +1,14 @@
 """The settings of a run that omits them: neutral where they belong to a task, measured where they belong to a model."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .settings import FIELD, TuningSettings
+
+MEASURED_ROWS = 320  # that each pace was measured on
+MOST_EPOCHS = 50
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,10 @@ class _Pace:
     num_epochs: int
 
 
+# What the pace of a run consists of: settings that belong to a base model, not to a task.
+PACE = ("learning_rate", "num_epochs", "batch_size", "accumulate_steps")
+
+
 @dataclass(frozen=True)
 class _ModelFacts:
     """What is known of a base model, whatever the task.
@@ -28,11 +36,15 @@ class _ModelFacts:
         num_virtual_tokens: length of its soft prompts.
         from_text: what suits a soft prompt that starts from the embeddings of a text.
         from_random: what suits one that starts from random numbers. It has further to go.
+        from_instruction: what suits one that starts from a text without solved examples, with ``{{input}}`` alone as
+            the template, as notebooks that were written for a large model do; ``None`` if it is as with any text. It
+            has to find the task first.
     """
 
     num_virtual_tokens: int
     from_text: _Pace
     from_random: _Pace
+    from_instruction: _Pace | None = None
 
 
 # Of a model that nothing is known of: what serves small Llama-type models. Choose better ones on validation data.
@@ -40,7 +52,9 @@ _UNKNOWN = _ModelFacts(50, from_text=_Pace(0.01, 5), from_random=_Pace(0.01, 5))
 
 # Measured on validation parts of the lesson's training file with benchmarks/choose_settings.py; data/README.md has the
 # table.
-_KNOWN = {"smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5))}
+_KNOWN = {
+    "smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5), from_instruction=_Pace(0.03, 5))
+}
 
 
 def default_settings(source: str, init_method: str = "random") -> TuningSettings:
@@ -76,3 +90,21 @@ def complete_settings(source: str, given: Mapping[str, Any]) -> TuningSettings:
     chosen = {name: value for name, value in given.items() if value is not None}
     init_method = chosen.get("init_method", "text" if "init_text" in chosen else "random")
     return replace(default_settings(source, init_method), **chosen)
+
+
+def suited_settings(source: str, asked: TuningSettings, rows: int) -> TuningSettings:
+    """Replace the pace of a run that was chosen for another base model; all else stays as asked.
+
+    Args:
+        source: where the base model comes from that is really there.
+        asked: the settings of the run.
+        rows: number of training rows. Fewer than a pace was measured on are passed over more often, so that the soft
+            prompt is updated about as many times.
+    """
+    suited = default_settings(source, asked.init_method)
+    from_instruction = _KNOWN.get(source, _UNKNOWN).from_instruction
+    if asked.init_method == "text" and from_instruction:
+        suited = replace(suited, **asdict(from_instruction))
+    epochs = math.ceil(suited.num_epochs * max(1.0, MEASURED_ROWS / rows))
+    pace = {name: getattr(suited, name) for name in PACE} | {"num_epochs": min(MOST_EPOCHS, epochs)}
+    return replace(asked, **pace)

@@ -94,8 +94,11 @@ class Engine:
             except EngineError as error:
                 logger.warning("%s", error.message)
 
-    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> int:
         """Read a training file as a run with these settings would.
+
+        Returns:
+            The number of rows that it would tune on.
 
         Raises:
             TrainingDataError: with the first unusable row named.
@@ -104,7 +107,7 @@ class Engine:
         """
         check_settings(settings)
         tokenizer = loading.load_tokenizer(self._source(model_id))
-        rows.encode_rows(rows.read_rows(data), tokenizer, settings)
+        return len(rows.encode_rows(rows.read_rows(data), tokenizer, settings).rows)
 
     def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
         """Answer a prompt, batched with whatever else is waiting.

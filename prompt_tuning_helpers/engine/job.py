@@ -29,8 +29,9 @@ from .job_folder import (
     is_done,
 )
 from .memory import keep_freed_memory
-from .metrics import MetricsWriter
+from .metrics import MetricsReader, MetricsWriter
 from .settings import TuningSettings
+from .verdict import NEXT_STEP, VERDICT, Step, judge
 
 if TYPE_CHECKING:
     from .loading import LoadedModel
@@ -117,6 +118,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
 
     tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
     if rank == 0:
+        _report_verdict(folder, data, job.settings)
         soft_prompt.save(folder / SOFT_PROMPT, tuned, job.model_id, job.settings)
         checkpoint.unlink(missing_ok=True)
     if dist.is_initialized():
@@ -128,6 +130,24 @@ def _report_rows(folder: Path, counts: RowCounts, settings: TuningSettings) -> N
     counts.write(folder)
     if notice := counts.notice(settings.max_input_tokens):
         logger.warning("%s", notice)
+
+
+def _report_verdict(folder: Path, data: rows.EncodedRows, settings: TuningSettings) -> None:
+    """Say, and record, if nothing shows that the run has learnt."""
+    from .tune import minibatches
+
+    losses = {record.iteration: record.loss for record in MetricsReader(folder / METRICS).read()}
+    steps = [
+        Step(epoch, losses[number], indices)
+        for number, (epoch, indices) in enumerate(minibatches(len(data.rows), settings), start=1)
+        if number in losses
+    ]
+    verdict = judge(steps, [output for _, output in data.rows], settings.learning_rate)
+    if verdict is None:
+        (folder / VERDICT).unlink(missing_ok=True)
+    else:
+        verdict.write(folder)
+        logger.warning("%s", verdict.text())
 
 
 def _stop_if_asked(should_stop: Callable[[], bool]) -> None:
@@ -205,7 +225,7 @@ def _describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, EngineError):
         return error.kind, error.message
     if isinstance(error, FloatingPointError):
-        advice = "Lower learning_rate; the soft prompt has left the region where the model can compute."
+        advice = "Lower learning_rate; the soft prompt has left the region where the model can compute. " + NEXT_STEP
         return "training_diverged", f"Tuning diverged: {error}. {advice}"
     if not isinstance(error, OSError):  # which says itself what it is about
         logger.error("The job failed", exc_info=error)

@@ -2,10 +2,12 @@
 
 Whoever wants a soft prompt tuned writes ``job.json``. The process that does the job counts the rows in ``rows.json``,
 appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors`` to resume from, and leaves ``soft_prompt/`` or
-``failure.json``. Engine, runtime and stand-ins for the engine share this module, which imports no torch.
+``failure.json``. If nothing shows that it has learnt, ``verdict.json`` says so (``verdict.py``). Engine, runtime and
+stand-ins for the engine share this module, which imports no torch.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ LEFT_OUT = (
     "{left_out} of {rows} rows were left out: longer than max_input_tokens={most} with the verbalizer. "
     "Raise max_input_tokens, or shorten them."
 )
+HALF_LEFT_OUT = "That is half of them or more: nothing was learnt from these."
 LONGEST_LOG_LINE = 300
 LOG_TAIL_BYTES = 4000
 
@@ -76,7 +79,7 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write ``job.json`` atomically; make the folder where it does not exist."""
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / JOB, asdict(self) | {"data": str(self.data)})
+        write_json(folder / JOB, asdict(self) | {"data": str(self.data)})
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,19 @@ class RowCounts:
     @classmethod
     def read(cls, folder: Path) -> "RowCounts | None":
         """Read a job's counts; ``None`` before the job has counted, and if it never said."""
-        content = _read_object(folder / ROW_COUNTS)
+        return cls.parse(read_object(folder / ROW_COUNTS))
+
+    @classmethod
+    def parse(cls, content: Any) -> "RowCounts | None":
+        """Read the counts from what JSON holds; ``None`` where it holds none."""
+        if not isinstance(content, Mapping):
+            return None
         rows, left_out = content.get("rows"), content.get("left_out")
         return cls(rows, left_out) if isinstance(rows, int) and isinstance(left_out, int) else None
 
     def write(self, folder: Path) -> None:
         """Write the counts atomically."""
-        _write_json(folder / ROW_COUNTS, asdict(self))
+        write_json(folder / ROW_COUNTS, asdict(self))
 
     def notice(self, most: int) -> str | None:
         """Say how many rows were left out and what to do about it; ``None`` if none were.
@@ -108,7 +117,14 @@ class RowCounts:
         Args:
             most: the run's ``max_input_tokens``.
         """
-        return LEFT_OUT.format(left_out=self.left_out, rows=self.rows, most=most) if self.left_out else None
+        text = " ".join(self.sentences())
+        return text.format(left_out=self.left_out, rows=self.rows, most=most) if text else None
+
+    def sentences(self) -> tuple[str, ...]:
+        """Give the sentences that say it, with marks for the values; none if no row was left out."""
+        if not self.left_out:
+            return ()
+        return (LEFT_OUT, HALF_LEFT_OUT) if 2 * self.left_out >= self.rows else (LEFT_OUT,)
 
 
 @dataclass(frozen=True)
@@ -126,14 +142,14 @@ class JobFailure:
     @classmethod
     def read(cls, folder: Path) -> "JobFailure | None":
         """Read the failure that a job's last process noted, if it did."""
-        content = _read_object(folder / FAILURE)
+        content = read_object(folder / FAILURE)
         if not {"code", "message"} <= content.keys():
             return None
         return cls(str(content["code"]), str(content["message"]))
 
     def write(self, folder: Path) -> None:
         """Write the failure atomically."""
-        _write_json(folder / FAILURE, asdict(self))
+        write_json(folder / FAILURE, asdict(self))
 
 
 def is_done(folder: Path) -> bool:
@@ -166,8 +182,8 @@ def _check_fields(path: Path, values: Any, kind: str, required: set[str], known:
         raise _unreadable(path, f"the {kind} {missing[0]!r} is missing")
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one for a file that is missing or damaged."""
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a file's JSON object; an empty one for a file that is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -175,5 +191,6 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file's JSON object atomically."""
     write_file(path, json.dumps(content, indent=2).encode())  # ASCII: a path need not be valid Unicode

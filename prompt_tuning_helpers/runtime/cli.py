@@ -42,6 +42,14 @@ def serve(
     alias: Annotated[
         list[str] | None, typer.Option(help="NAME=MODEL serves MODEL under NAME, too. May be repeated.")
     ] = None,
+    keep_settings: Annotated[
+        bool,
+        typer.Option(
+            "--keep-settings",
+            help="Tune as asked under an alias, too; without it, with the learning rate, batches and epochs that suit "
+            "MODEL.",
+        ),
+    ] = False,
     until_exit_of: Annotated[
         int | None,
         typer.Option(metavar="PID", min=1, help="Stop when this process is gone, a notebook's kernel for instance."),
@@ -68,6 +76,7 @@ def serve(
             on_started=lambda endpoint: _announce(endpoint, state),
             while_used=while_used,
             aliases=selection.aliases,
+            keep_settings=keep_settings,
         )
     except (StateInUse, StateLost, StateError, ValueError) as error:
         _fail(str(error))

@@ -35,8 +35,8 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Load every model, so that the first request need not wait for it."""
 
-    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
-        """Read a training file as a run with these settings would."""
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> int:
+        """Read a training file as a run with these settings would; give the number of rows that it would tune on."""
 
     def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
         """Answer a prompt; ``on_text`` is called with each new piece of text, in a thread of the engine's."""
@@ -61,6 +61,7 @@ class Runtime:
     Args:
         url: where it listens; known once the port is.
         cards: the base models, by id.
+        keep_settings: whether trainings under an alias tune as they ask, too.
         heavy: runs what takes long: a long text's tokens may take half a gigabyte for some seconds.
         questions: reads inference requests; apart, so that these do not wait for what takes long.
     """
@@ -77,6 +78,7 @@ class Runtime:
     jobs: Jobs
     engine: Engine
     cards: dict[str, ServedModel]
+    keep_settings: bool = False
     url: str = ""
     heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=1, most_waiting=MOST_WAITING))
     questions: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=4, most_waiting=MOST_WAITING))
@@ -94,6 +96,7 @@ def open_runtime(
     command: Callable[[Path], list[str]],
     is_lost: Callable[[], bool] = lambda: False,
     aliases: Collection[str] = (),
+    keep_settings: bool = False,
 ) -> Runtime:
     """Open a state folder that this process has locked.
 
@@ -103,6 +106,7 @@ def open_runtime(
         command: the command line of a tuning job's process.
         is_lost: tells whether the folder was taken away meanwhile; nothing is changed there then.
         aliases: the ids among the engine's that are other models' names.
+        keep_settings: whether trainings under one of these tune as they ask, too, not as suits the model there.
 
     Raises:
         StateError: when a file in it is damaged.
@@ -125,6 +129,7 @@ def open_runtime(
         jobs=Jobs(trainings, models, state.jobs, command, is_lost),
         engine=engine,
         cards={card.model_id: describe(card, aliases) for card in engine.list_base_models()},
+        keep_settings=keep_settings,
     )
     runtime.projects.create(DEFAULT_PROJECT, "The project of the local runtime.", secrets.project_id)
     return runtime

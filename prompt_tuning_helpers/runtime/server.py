@@ -73,6 +73,7 @@ def serve(
     on_started: Callable[[Endpoint], None] = lambda _: None,
     while_used: bool = False,
     aliases: Collection[str] = (),
+    keep_settings: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the state folder is taken away.
 
@@ -84,6 +85,7 @@ def serve(
         on_started: told the endpoint once the server accepts connections.
         while_used: end when the last process that uses this runtime has ended.
         aliases: the ids among the engine's that are other models' names.
+        keep_settings: whether trainings under one of these tune as they ask, too, not as suits the model there.
 
     Raises:
         StateInUse: when another runtime uses the folder.
@@ -101,7 +103,7 @@ def serve(
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             try:
-                _serve_on(listener, locked, engine, command, aliases, on_started)
+                _serve_on(listener, locked, engine, command, aliases, keep_settings, on_started)
             except sqlite3.DatabaseError as error:
                 raise OSError(f"{state.database}: {error}") from error
         if locked.is_lost():
@@ -130,10 +132,11 @@ def _serve_on(
     engine: Engine,
     command: Callable[[Path], list[str]],
     aliases: Collection[str],
+    keep_settings: bool,
     on_started: Callable[[Endpoint], None],
 ) -> None:
     state = locked.state
-    runtime = open_runtime(state, engine, command, locked.is_lost, aliases)
+    runtime = open_runtime(state, engine, command, locked.is_lost, aliases, keep_settings)
     runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
     try:
         # In this order: the folder of a job that was deleted says which process still works on it.

@@ -8,6 +8,7 @@ import pytest
 from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import watch
+from prompt_tuning_helpers.engine.verdict import Verdict
 from tests.support.lesson import ROWS
 
 LONG = [{"input": "The groomer was kind. " * 20, "output": "1"}] * 2
@@ -33,10 +34,13 @@ def test_rows_that_are_left_out_are_told(
     assert tuner.summary()["loss"].iloc[0] > 0
     notice = "2 of 14 rows were left out: longer than max_input_tokens=64 with the verbalizer. "
     notice += "Raise max_input_tokens, or shorten them."
-    assert status.get("message") == ({"level": "warning", "text": notice} if long_rows else None)
+    notices = [notice] if long_rows else []
+    if "verdict" in status:  # random weights learn nothing, as a rule
+        notices.append(Verdict(**status["verdict"]).text())
+    assert status.get("message") == ({"level": "warning", "text": " ".join(notices)} if notices else None)
     capsys.readouterr()
     watch(tuner)
-    assert capsys.readouterr().out.splitlines()[1:] == ([notice] if long_rows else [])
+    assert capsys.readouterr().out.splitlines()[1:] == notices
     client.repository.delete(tuner.get_model_id())
     client.training.delete(tuner.id)
     client.data_assets.delete(asset)

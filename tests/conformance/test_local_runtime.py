@@ -8,11 +8,12 @@ import pytest
 from ibm_watsonx_ai import APIClient, Credentials
 from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.foundation_models import ModelInference
+from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.utils.warnings import WatsonxAPIWarning
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.sdks import plain_lesson
-from tests.support.lesson import Lesson
+from tests.support.lesson import Lesson, make_tuner
 from tests.support.service import TINY, make_credentials
 
 ALIAS = "ibm/granite-13b-instruct-v2"
@@ -58,6 +59,25 @@ def test_alias_says_who_answers(client: Any) -> None:
     model = ModelInference(model_id=ALIAS, api_client=client)
     with pytest.warns(WatsonxAPIWarning, match="it is not that model"):
         model.generate_text(prompt="Who are you?")
+
+
+def test_under_an_alias_the_sdk_sees_what_it_asked_for_and_the_curve_of_what_was_done(
+    client: Any, experiment: Any, lesson: Lesson
+) -> None:
+    tuner = make_tuner(experiment, ALIAS, learning_rate=0.001, num_epochs=12)
+    with pytest.warns(match="learning_rate=0.001"):
+        details = tuner.run([DataConnection(data_asset_id=lesson.asset_id)], background_mode=False)
+    entity = details["entity"]
+    assert entity["status"]["state"] == "completed"
+    assert entity["prompt_tuning"]["num_epochs"] == 12
+    assert entity["local_runtime"]["asked"]["learning_rate"] == 0.001
+    used = entity["local_runtime"]["used"]["num_epochs"]
+    assert f"num_epochs={used}" in entity["status"]["message"]["text"]
+    metrics = tuner.get_run_details(include_metrics=True)["entity"]["status"]["metrics"]
+    assert {metric["ml_metrics"]["epoch"] for metric in metrics} == set(range(used))
+    assert used != 12
+    client.repository.delete(tuner.get_model_id())
+    client.training.delete(tuner.id)
 
 
 def test_other_lists_are_there(client: Any) -> None:

@@ -1,6 +1,7 @@
 """Tuning gives the same soft prompt however it is divided up: batches, interruptions, processes."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -22,12 +23,14 @@ from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
 from prompt_tuning_helpers.engine.job import run_job
-from prompt_tuning_helpers.engine.job_folder import STOPPED, Job, RowCounts
+from prompt_tuning_helpers.engine.job_folder import METRICS, STOPPED, Job, RowCounts
 from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import LoadedModel
+from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
+from prompt_tuning_helpers.engine.verdict import Verdict
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
 from tests.support.networks import plain_logits
 
@@ -213,6 +216,20 @@ def test_a_job_that_diverges_says_so(job: Path, monkeypatch: pytest.MonkeyPatch)
     failure = json.loads((job / "failure.json").read_text())
     assert failure["code"] == "training_diverged"
     assert "Lower learning_rate" in failure["message"]
+
+
+def test_a_job_that_learns_nothing_records_and_logs_it(
+    job: Path, training_file: Path, settings: TuningSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    Job("tiny", "tiny", training_file, replace(settings, learning_rate=1e-6)).write(job)
+    assert run_job(job) == 0
+    verdict = Verdict.read(job)
+    assert verdict
+    assert (verdict.compared_with, verdict.cause, verdict.updates) == ("frequencies", "slow", 9)
+    assert verdict.reference == pytest.approx(math.log(2) / 2)
+    last = [record.loss for record in MetricsReader(job / METRICS).read()][-3:]
+    assert verdict.loss == pytest.approx(sum(loss * rows for loss, rows in zip(last, (4, 4, 2), strict=True)) / 10)
+    assert verdict.text() in caplog.text
 
 
 def test_anew_job_does_not_take_an_old_ones_folder(job: Path, training_file: Path) -> None:

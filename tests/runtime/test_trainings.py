@@ -4,17 +4,20 @@ import errno
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from prompt_tuning_helpers.engine.job_folder import METRICS, SOFT_PROMPT
+from prompt_tuning_helpers.engine.defaults import suited_settings
+from prompt_tuning_helpers.engine.job_folder import METRICS, SOFT_PROMPT, Job
 from prompt_tuning_helpers.engine.metrics import MetricsReader, MetricsWriter
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.removal import remove_project
 from tests.support.calls import ALIAS, BASE, ROWS, open_client, open_fake, training_body, upload, wait_for_training
+from tests.support.fake_job import VERDICT
 
 Train = Callable[..., str]
 
@@ -212,6 +215,73 @@ def test_alias_says_who_answers(client: TestClient, project: dict[str, str], ass
     body = training_body(project, asset, base_model={"model_id": ALIAS})
     answer = client.post("/ml/v4/trainings", json=body).json()
     assert "tiny random Llama answers" in answer["system"]["warnings"][0]["message"]
+
+
+def test_a_run_that_shows_nothing_learnt_is_completed_and_says_so(
+    client: TestClient, project: dict[str, str], train: Train
+) -> None:
+    status = wait_for_training(client, project, train(init_text="vain"), "completed")["entity"]["status"]
+    assert status["message"] == {"level": "warning", "text": VERDICT.text()}
+    assert status["verdict"] == asdict(VERDICT)
+    learnt = wait_for_training(client, project, train(), "completed")["entity"]["status"]
+    assert not {"message", "verdict"} & learnt.keys()
+
+
+OLD = {
+    "base_model": {"model_id": ALIAS},
+    "learning_rate": 0.0001,
+    "num_epochs": 12,
+    "batch_size": 16,
+    "accumulate_steps": 8,
+    "init_text": "Say whether the customer is satisfied.",
+    "verbalizer": "classify {0, 1} {{input}}",
+    "max_output_tokens": 2,
+    "seed": 7,
+}
+PACE = ("learning_rate", "num_epochs", "batch_size", "accumulate_steps")
+
+
+def test_under_an_alias_the_pace_suits_the_model_that_is_there(
+    runtime: Runtime, client: TestClient, project: dict[str, str], asset: str
+) -> None:
+    """What was asked is what clients see again; the job, the curve and the messages are of what is done."""
+    created = client.post("/ml/v4/trainings", json=training_body(project, asset, **OLD)).json()
+    training = created["metadata"]["id"]
+    entity = wait_for_training(client, project, training, "completed")["entity"]
+    assert {name: entity["prompt_tuning"][name] for name in OLD} == OLD
+    asked, used = entity["local_runtime"]["asked"], entity["local_runtime"]["used"]
+    assert asked == {name: OLD[name] for name in asked}
+    job = Job.read(runtime.jobs.folder(training)).settings
+    assert used == {name: getattr(job, name) for name in used}
+    suited = suited_settings("tiny", job, len(ROWS))
+    assert [getattr(job, name) for name in PACE] == [getattr(suited, name) for name in PACE]
+    assert (job.verbalizer, job.init_text, job.seed) == (OLD["verbalizer"], OLD["init_text"], OLD["seed"])
+    epochs = [metric["ml_metrics"]["epoch"] for metric in entity["status"]["metrics"]]
+    assert epochs == [epoch for epoch in range(used["num_epochs"]) for _ in range(2)]
+    message = entity["status"]["message"]
+    assert message["level"] == "info"
+    assert f"num_epochs={used['num_epochs']}" in message["text"]
+    assert "which suit tiny random Llama, instead of learning_rate=0.0001, num_epochs=12" in message["text"]
+    assert message["text"] == created["system"]["warnings"][1]["message"]
+
+
+def test_settings_are_kept_if_asked_for_and_for_a_model_of_its_own_name(
+    tmp_path: Path, client: TestClient, project: dict[str, str], train: Train
+) -> None:
+    own = {**OLD, "base_model": {"model_id": BASE}}
+    entity = wait_for_training(client, project, train(**own), "completed")["entity"]
+    assert "local_runtime" not in entity
+    assert "message" not in entity["status"]
+    runtime = open_fake(tmp_path / "kept", keep_settings=True)
+    try:
+        client, project = open_client(runtime), {"project_id": runtime.secrets.project_id}
+        asset = upload(client, project, json.dumps(ROWS).encode())
+        training = client.post("/ml/v4/trainings", json=training_body(project, asset, **OLD)).json()
+        assert "local_runtime" not in training["entity"]
+        settings = Job.read(runtime.jobs.folder(training["metadata"]["id"])).settings
+        assert {name: getattr(settings, name) for name in PACE} == {name: OLD[name] for name in PACE}
+    finally:
+        runtime.close()
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ ALIAS = "ibm/granite-13b-instruct-v2"
 ROWS = [{"input": f"review {number}", "output": str(number % 2)} for number in range(10)]
 
 
-def open_fake(root: Path) -> Runtime:
+def open_fake(root: Path, keep_settings: bool = False) -> Runtime:
     """Open a state folder with a fake engine and start its queue."""
-    runtime = open_runtime(State(root), FakeEngine([BASE, ALIAS]), fake_tune_command, aliases=[ALIAS])
+    engine = FakeEngine([BASE, ALIAS])
+    runtime = open_runtime(State(root), engine, fake_tune_command, aliases=[ALIAS], keep_settings=keep_settings)
     runtime.url = "https://127.0.0.1"
     runtime.jobs.start()
     return runtime

@@ -56,14 +56,15 @@ class FakeEngine:
     def warm_up(self) -> None:
         """There is nothing to load."""
 
-    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> None:
+    def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> int:
         try:
-            rows = json.loads(data.read_bytes())
+            rows: list[dict[str, str]] = json.loads(data.read_bytes())
         except ValueError:
             raise TrainingDataError("The training file is not JSON.") from None
         for number, row in enumerate(rows, 1):
             if "input" not in row or "output" not in row:
                 raise TrainingDataError(f"Row {number} has no input and output: give it both.")
+        return len(rows)
 
     def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
         if "refuse" in request.prompt:

@@ -1,4 +1,7 @@
-"""A stand-in for the engine's tuning process; the init_text says how it goes: fail, crash, full, late, slow, well."""
+"""A stand-in for the engine's tuning process; the init_text says how it goes.
+
+It may be: fail, crash, full, late, slow, vain, well.
+"""
 
 import fcntl
 import json
@@ -21,8 +24,10 @@ from prompt_tuning_helpers.engine.job_folder import (
     is_done,
 )
 from prompt_tuning_helpers.engine.metrics import MetricsReader, MetricsWriter
+from prompt_tuning_helpers.engine.verdict import Verdict
 
 STEPS_PER_EPOCH = 2
+VERDICT = Verdict(0.35, 0.347, "frequencies", "flat", learning_rate=0.02, updates=90)
 
 
 def work(folder: Path, parent: int) -> int:
@@ -48,6 +53,8 @@ def work(folder: Path, parent: int) -> int:
         if os.getppid() != parent:
             return STOPPED
         time.sleep(0.2 if what in ("late", "slow") else 0.005)
+    if what == "vain":
+        VERDICT.write(folder)
     unfinished = folder / "unfinished"
     unfinished.mkdir(exist_ok=True)
     (unfinished / "tuning_settings.json").write_text(json.dumps(asdict(settings)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...engine.job_folder import METRICS, RowCounts
 from ...engine.metrics import MetricRecord, MetricsReader
+from ...engine.verdict import Verdict
 
 MOST_RECORDS = 400_000  # remembered of all jobs together; one takes about 250 bytes
 
@@ -17,10 +18,12 @@ class Report:
     Args:
         metrics: a record per step, in order.
         row_counts: of its training file; ``None`` before the job has counted.
+        verdict: that nothing shows that it has learnt; ``None`` if it has, or has not ended.
     """
 
     metrics: list[MetricRecord]
     row_counts: RowCounts | None
+    verdict: Verdict | None = None
 
 
 class Reports:
@@ -44,7 +47,7 @@ class Reports:
             counts = self._row_counts.get(folder) or RowCounts.read(folder)
             if counts is not None:
                 self._row_counts[folder] = counts  # a job always finds the same
-            return Report(metrics, counts)
+            return Report(metrics, counts, Verdict.read(folder))
 
     def forget(self, folder: Path) -> None:
         """Forget a job whose folder is deleted."""

@@ -30,9 +30,17 @@ def alias_notice(card: ServedModel) -> str:
     return f"On this local runtime, {card.name} answers under the name {card.model_id}; it is not that model."
 
 
-def warnings_for(card: ServedModel, messages: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Give the ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning."""
+def warnings_for(card: ServedModel, messages: tuple[str, ...] = (), replaced: str = "") -> dict[str, Any]:
+    """Give the ``system`` part of an answer, if there is anything to warn of; the SDK shows it as a Python warning.
+
+    Args:
+        card: the model that answers.
+        messages: on what a request holds and is not heeded.
+        replaced: on settings of a training that were replaced.
+    """
     warnings = [{"id": "unsupported_input", "message": message} for message in messages]
+    if replaced:
+        warnings.append({"id": "settings_replaced", "message": replaced})
     if card.is_alias:
         warnings.insert(0, {"id": "another_model_answers", "message": alias_notice(card)})
     return {"system": {"warnings": warnings}} if warnings else {}

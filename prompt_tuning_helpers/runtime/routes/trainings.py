@@ -14,7 +14,9 @@ from ..engine_errors import code_of
 from ..http.errors import bad_request, not_found
 from ..http.fields import shorten
 from ..jobs.folder import make_job_folder
+from ..jobs.reports import Report
 from ..removal import remove_training
+from ..replaced_settings import FIELD, replace_settings, say_replaced
 from ..store.trainings import TERMINAL, Training
 from .foundation_models import TASKS, warnings_for
 from .operations import Operation, RequestContext, no_content
@@ -49,6 +51,8 @@ def training_document(context: RequestContext, training: Training) -> dict[str, 
         "tags": training.tags,
         "training_data_references": training.request["training_data_references"],
     }
+    if replaced := training.request.get(FIELD):
+        entity[FIELD] = replaced
     if training.state == "completed":
         entity["model_id"] = training.model_id
     return {
@@ -70,10 +74,13 @@ def _status(context: RequestContext, training: Training) -> dict[str, Any]:
     report = context.runtime.jobs.report(training.id)
     if training.state == "pending" and context.runtime.trainings.has_others_ahead(training):
         status = {"state": "queued", "message": {"level": "info", "text": "Another training comes first."}}
-    elif report.row_counts and (notice := report.row_counts.notice(_setting(training, "max_input_tokens"))):
-        status["message"] = {"level": "warning", "text": notice}
+    elif message := _message(context, training, report):
+        status["message"] = message
+    # Not of watsonx.ai; for clients that speak another language.
+    if report.verdict and training.state == "completed":
+        status["verdict"] = asdict(report.verdict)
     if report.row_counts:
-        status["rows"] = asdict(report.row_counts)  # not of watsonx.ai; for clients that speak another language
+        status["rows"] = asdict(report.row_counts)
     if training.running_at is not None:
         status["running_at"] = training.running_at
     if training.completed_at is not None:
@@ -90,8 +97,31 @@ def _status(context: RequestContext, training: Training) -> dict[str, Any]:
     return status
 
 
-def _setting(training: Training, name: str) -> int:
-    return int(training.request["prompt_tuning"][name])
+def _message(context: RequestContext, training: Training, report: Report) -> dict[str, str] | None:
+    """Say what is to be known of a training: that nothing shows that it has learnt, say, or with what it tunes."""
+    warnings = []
+    if report.row_counts and (
+        notice := report.row_counts.notice(training.request["prompt_tuning"]["max_input_tokens"])
+    ):
+        warnings.append(notice)
+    if report.verdict and training.state == "completed":
+        warnings.append(report.verdict.text())
+    replaced = say_replaced(_model_name(context, training), training.request.get(FIELD, {}))
+    texts = [*warnings, *([replaced] if replaced else [])]
+    return {"level": "warning" if warnings else "info", "text": " ".join(texts)} if texts else None
+
+
+def _model_name(context: RequestContext, training: Training) -> str:
+    """Give the real name of the model that a training tunes, or the one that it asks for if that is served no more."""
+    model_id: str = training.request["prompt_tuning"]["base_model"]["model_id"]
+    card = context.runtime.cards.get(model_id)
+    return card.name if card else model_id
+
+
+def _epochs(training: Training) -> int:
+    """Give the number of epochs that a training has, whatever was asked for."""
+    used = training.request.get(FIELD, {}).get("used", {})
+    return int(used.get("num_epochs", training.request["prompt_tuning"]["num_epochs"]))
 
 
 def _records_for_sdk(training: Training, records: list[MetricRecord]) -> list[MetricRecord]:
@@ -101,7 +131,7 @@ def _records_for_sdk(training: Training, records: list[MetricRecord]) -> list[Me
     preceded by another of the time at which the step began.
     """
     first = records[0]
-    if first.iteration != round(first.progress * _setting(training, "num_epochs")):  # an epoch has more steps
+    if first.iteration != round(first.progress * _epochs(training)):  # an epoch has more steps
         return records
     began = [training.running_at or first.timestamp, *(record.timestamp for record in records[:-1])]
     return [
@@ -129,21 +159,25 @@ def create_training(context: RequestContext) -> Response:
         )
     wanted = read_tuning_request(body, card, list(TASKS))
     data = _training_data(context, project_id, wanted.asset_id)
-    runtime.engine.check_training_data(card.model_id, data, wanted.settings)
+    rows = runtime.engine.check_training_data(card.model_id, data, wanted.settings)
+    settings, replaced = wanted.settings, dict[str, Any]()
+    if card.is_alias and not runtime.keep_settings:
+        settings, replaced = replace_settings(card, wanted.settings, rows)
+    request = wanted.body | ({FIELD: replaced} if replaced else {})
     training_id = str(uuid.uuid4())
     folder = runtime.jobs.folder(training_id)
     try:
-        make_job_folder(folder, Job(card.source, card.model_id, data, wanted.settings))
+        make_job_folder(folder, Job(card.source, card.model_id, data, settings))
         with runtime.database.transaction():
             tags = _tags(context, project_id, wanted.tags, wanted.name)
-            training = runtime.trainings.create(
-                training_id, project_id, wanted.name, wanted.description, tags, wanted.body
-            )
+            training = runtime.trainings.create(training_id, project_id, wanted.name, wanted.description, tags, request)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     runtime.jobs.wake()
-    return JSONResponse({**training_document(context, training), **warnings_for(card)}, status_code=201)
+    notice = say_replaced(card.name, replaced)
+    answer = {**training_document(context, training), **warnings_for(card, replaced=notice)}
+    return JSONResponse(answer, status_code=201)
 
 
 def _training_data(context: RequestContext, project_id: str, asset_id: str) -> Path:
@@ -219,7 +253,8 @@ OPERATIONS = [
         heavy=True,
         differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; "
         "init_text without init_method is started from; rows longer than max_input_tokens are left out, not cut; "
-        "the data is checked at once",
+        "the data is checked at once; under an alias learning_rate, num_epochs, batch_size and accumulate_steps are "
+        "replaced by what suits the model that is there, unless the runtime serves with --keep-settings",
     ),
     Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
     Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),
