@@ -8,7 +8,8 @@ from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
 from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
 from .lesson import settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_search
+from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -30,6 +31,8 @@ __all__ = [
     "NoTunableModelError",
     "PromptTuningSettings",
     "Scores",
+    "SearchError",
+    "SettingsSearch",
     "TuningError",
     "by_phenomenon",
     "choose_base_model",
@@ -42,7 +45,9 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_search",
     "resume",
+    "search_settings",
     "settings_for",
     "unique_serving_name",
     "watch",

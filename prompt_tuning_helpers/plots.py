@@ -1,9 +1,10 @@
-"""Plots: the learning curve, tuned model against base model, and confusion matrices."""
+"""Plots: the learning curve, tuned model against base model, confusion matrices, and a search for settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._metrics import metrics_of
+from .engine.search_plan import Trial
 from .fonts import show_chinese
 from .i18n import say
 
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .evaluation import Comparison, Scores
+    from .search import SettingsSearch
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#888888"
+# Of the same palette, darkened where need be to a contrast of 4.5:1 with white, since the text beside a line has its
+# colour; and told apart by their markers, too.
+LINES = (("#0072B2", "o"), ("#A85000", "s"), ("#00785A", "^"), ("#A0507D", "D"), ("#333333", "v"), ("#6A51A3", "P"))
 
 LABEL_LENGTH = 30  # characters, from which on a label is cut off
 CHARACTERS_ABREAST = 40  # that fit under one of the matrices; labels with more of them are set upright
@@ -145,6 +150,89 @@ def _shown(label: str) -> str:
     """Give a label in one line, cut off if it is long."""
     line = " ".join(label.split())
     return line if len(line) <= LABEL_LENGTH else f"{line[: LABEL_LENGTH - 1].rstrip()}…"
+
+
+def plot_search(search: "SettingsSearch") -> "Figure":
+    """Plot the score, and the loss at the end, of the runs of a search by their learning rate.
+
+    There is a line for each length of the soft prompt and each start, of the longest run with each rate; small marks
+    are the shorter runs. The chosen run is ringed.
+
+    Args:
+        search: what ``search_settings`` returns.
+
+    Raises:
+        ValueError: if no run succeeded.
+    """
+    done = [trial for trial in search.trials if trial.score is not None]
+    if not done:
+        raise ValueError("This search has no runs to plot: all failed.")
+    groups = list(dict.fromkeys((trial.num_virtual_tokens, trial.start) for trial in done))
+    figure, axes = new_figure(2, (9.0, 3.9))
+    panels: tuple[tuple[Axes, str, Callable[[Trial], float | None]], ...] = (
+        (axes[0], say("Score on held-back rows, with 95 % intervals"), lambda trial: trial.score),
+        (axes[1], say("Loss at the end of the run"), _loss_of),
+    )
+    for ax, title, value_of in panels:
+        for place, (tokens, start) in enumerate(groups):
+            runs = [trial for trial in done if (trial.num_virtual_tokens, trial.start) == (tokens, start)]
+            _search_line(ax, runs, value_of, *LINES[place % len(LINES)], _line_name(tokens, start, len(search.starts)))
+        chosen = value_of(search.best)
+        if chosen is not None:
+            ax.plot(
+                [search.best.learning_rate],
+                [chosen],
+                "o",
+                markersize=16,
+                markerfacecolor="none",
+                markeredgecolor="black",
+                markeredgewidth=1.5,
+                linestyle="none",
+                label=say("chosen"),
+            )
+        _rates_below(ax, sorted({trial.learning_rate for trial in done}))
+        ax.set_title(title, fontsize=11)
+    axes[0].set_ylim(0, 1.05)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=min(len(names), 3))
+    return finished(figure)
+
+
+def _search_line(
+    ax: "Axes", runs: list[Trial], value_of: "Callable[[Trial], float | None]", colour: str, marker: str, name: str
+) -> None:
+    """Draw the runs of one length and start: a line through the longest with each rate, marks for the others."""
+    known = [(trial, value) for trial in runs if (value := value_of(trial)) is not None]
+    longest = {trial.learning_rate: (trial, value) for trial, value in sorted(known, key=lambda pair: pair[0].round)}
+    points = [longest[rate] for rate in sorted(longest)]
+    others = [(trial, value) for trial, value in known if longest[trial.learning_rate][0] is not trial]
+    rates, values = [trial.learning_rate for trial, _ in points], [value for _, value in points]
+    ax.plot(rates, values, marker=marker, color=colour, linewidth=2, label=name)
+    ax.plot([t.learning_rate for t, _ in others], [v for _, v in others], marker, color=colour, markersize=4, alpha=0.6)
+    for trial, value in points:
+        if value == trial.score and trial.interval is not None:
+            ax.vlines(trial.learning_rate, *trial.interval, color=colour, linewidth=1, alpha=0.5)
+
+
+def _rates_below(ax: "Axes", rates: list[float]) -> None:
+    """Name the rates that were tried, on a logarithmic axis."""
+    ax.set_xscale("log")
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45 if len(rates) > 5 else 0)
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel(say("Learning rate"))
+
+
+def _loss_of(trial: Trial) -> float | None:
+    return trial.final_loss if trial.held_back_loss is None else trial.held_back_loss
+
+
+def _line_name(tokens: int | None, start: int, starts: int) -> str:
+    """Name a line by the length of its soft prompts, and by its start if there are several."""
+    if tokens is None:
+        return say("start {start}", start=start)
+    if starts == 1:
+        return say("{tokens} virtual tokens", tokens=tokens)
+    return say("{tokens} virtual tokens, start {start}", tokens=tokens, start=start)
 
 
 def new_figure(columns: int, size: tuple[float, float]) -> tuple["Figure", list["Axes"]]:
