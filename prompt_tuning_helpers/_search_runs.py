@@ -30,6 +30,7 @@ SHORTEST_ANSWER = (
     10  # tokens that a model may answer with, at least: one that has not learnt yet says more than a label
 )
 LAST_REPORTS = 5  # whose mean is the loss that a run ends with
+LONGEST_REASON = 300  # characters
 FORBIDDEN = (401, 403)  # statuses that every further request would get, too
 
 
@@ -145,36 +146,39 @@ class Runs:
         return None
 
     def _attempt(self, candidate: Candidate, plan: Round, number: int) -> Trial:
-        """Make one run; one that the service refuses or that fails is a result, too."""
+        """Make one run, note what it showed, and remove what it left behind."""
         began = time.monotonic()
         trial = Trial(
             number, candidate.rate, num_virtual_tokens=None, start=candidate.start, rows=plan.rows, epochs=plan.epochs
         )
         try:
+            trial = replace(self._tried(candidate, plan, trial), seconds=time.monotonic() - began)
+            self.trials.append(trial)
+            self._report(trial)
+        finally:
+            self._remove_run()
+        return trial
+
+    def _tried(self, candidate: Candidate, plan: Round, trial: Trial) -> Trial:
+        """Give what a run showed; that the service refuses it, or that it fails, is a result, too."""
+        try:
             details, answers = self._tune_and_ask(candidate, plan)
-        except (ConnectionLostError, KeyboardInterrupt):
+        except ConnectionLostError:
             raise
         except Exception as problem:
             if is_passing(problem) or status_code(problem) in FORBIDDEN:
                 add_advice(problem)
                 raise
-            trial = replace(trial, failure=" ".join(str(problem).split()))
-        else:
-            score = self._judge.score(answers)
-            trial = replace(
-                trial,
-                num_virtual_tokens=_virtual_tokens(details),
-                score=score,
-                interval=interval_of(score, len(answers)),
-                final_loss=_final_loss(details),
-                learnt=self._judge.is_learnt(score),
-            )
-        finally:
-            self._remove_run()
-        trial = replace(trial, seconds=time.monotonic() - began)
-        self.trials.append(trial)
-        self._report(trial)
-        return trial
+            return replace(trial, failure=_reason(problem))
+        score = self._judge.score(answers)
+        return replace(
+            trial,
+            num_virtual_tokens=_virtual_tokens(details),
+            score=score,
+            interval=interval_of(score, len(answers)),
+            final_loss=_final_loss(details),
+            learnt=self._judge.is_learnt(score),
+        )
 
     def _report(self, trial: Trial) -> None:
         """Say in a line what a run showed and, after the first, how long the others will take."""
@@ -288,6 +292,15 @@ def _found_by_name(client: "APIClient", name: str) -> list[list[str]]:
             ids = [item.get("asset_id") or item["id"] for item in described if str(item.get("name")).startswith(name)]
         found.append(ids)
     return found
+
+
+def _reason(problem: Exception) -> str:
+    """Give what the service says of a request that it refuses, or else what the SDK says."""
+    try:
+        text = problem.response.json()["errors"][0]["message"]  # type: ignore[attr-defined]
+    except Exception:  # without a response, or with one of another shape
+        text = problem
+    return " ".join(str(text).split())[:LONGEST_REASON]
 
 
 def _virtual_tokens(details: Mapping[str, Any]) -> int | None:

@@ -21,6 +21,7 @@ TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#888888"
 # colour; and told apart by their markers, too.
 LINES = (("#0072B2", "o"), ("#A85000", "s"), ("#00785A", "^"), ("#A0507D", "D"), ("#333333", "v"), ("#6A51A3", "P"))
 
+LONGER = 10  # points, the size of the mark of a longer run
 LABEL_LENGTH = 30  # characters, from which on a label is cut off
 CHARACTERS_ABREAST = 40  # that fit under one of the matrices; labels with more of them are set upright
 
@@ -155,8 +156,8 @@ def _shown(label: str) -> str:
 def plot_search(search: "SettingsSearch") -> "Figure":
     """Plot the score, and the loss at the end, of the runs of a search by their learning rate.
 
-    There is a line for each length of the soft prompt and each start, of the longest run with each rate; small marks
-    are the shorter runs. The chosen run is ringed.
+    There is a line for each length of the soft prompt and each start. It joins runs of the same round, which are
+    equally long; those of a later round are longer and stand by themselves. The chosen run is ringed.
 
     Args:
         search: what ``search_settings`` returns.
@@ -173,17 +174,23 @@ def plot_search(search: "SettingsSearch") -> "Figure":
         (axes[0], say("Score on held-back rows, with 95 % intervals"), lambda trial: trial.score),
         (axes[1], say("Loss at the end of the run"), _loss_of),
     )
+    first = min(trial.round for trial in done)
     for ax, title, value_of in panels:
         for place, (tokens, start) in enumerate(groups):
             runs = [trial for trial in done if (trial.num_virtual_tokens, trial.start) == (tokens, start)]
-            _search_line(ax, runs, value_of, *LINES[place % len(LINES)], _line_name(tokens, start, len(search.starts)))
+            known = [(trial, value) for trial in runs if (value := value_of(trial)) is not None]
+            _search_line(ax, known, first, *LINES[place % len(LINES)], _line_name(tokens, start, len(search.starts)))
+            if ax is axes[0]:
+                _intervals(ax, runs, LINES[place % len(LINES)][0])
+        if any(trial.round > first for trial in done):
+            ax.plot([], [], "o", color=QUIET, markersize=LONGER, label=say("longer runs"))
         chosen = value_of(search.best)
         if chosen is not None:
             ax.plot(
                 [search.best.learning_rate],
                 [chosen],
                 "o",
-                markersize=16,
+                markersize=18,
                 markerfacecolor="none",
                 markeredgecolor="black",
                 markeredgewidth=1.5,
@@ -194,23 +201,21 @@ def plot_search(search: "SettingsSearch") -> "Figure":
         ax.set_title(title, fontsize=11)
     axes[0].set_ylim(0, 1.05)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=min(len(names), 3))
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=min(len(names), 4))
     return finished(figure)
 
 
-def _search_line(
-    ax: "Axes", runs: list[Trial], value_of: "Callable[[Trial], float | None]", colour: str, marker: str, name: str
-) -> None:
-    """Draw the runs of one length and start: a line through the longest with each rate, marks for the others."""
-    known = [(trial, value) for trial in runs if (value := value_of(trial)) is not None]
-    longest = {trial.learning_rate: (trial, value) for trial, value in sorted(known, key=lambda pair: pair[0].round)}
-    points = [longest[rate] for rate in sorted(longest)]
-    others = [(trial, value) for trial, value in known if longest[trial.learning_rate][0] is not trial]
-    rates, values = [trial.learning_rate for trial, _ in points], [value for _, value in points]
-    ax.plot(rates, values, marker=marker, color=colour, linewidth=2, label=name)
-    ax.plot([t.learning_rate for t, _ in others], [v for _, v in others], marker, color=colour, markersize=4, alpha=0.6)
-    for trial, value in points:
-        if value == trial.score and trial.interval is not None:
+def _search_line(ax: "Axes", runs: list[tuple[Trial, float]], first: int, colour: str, marker: str, name: str) -> None:
+    """Draw the runs of one length and start: a line through those of the first round, larger marks for longer ones."""
+    points = sorted((trial.learning_rate, value) for trial, value in runs if trial.round == first)
+    ax.plot([rate for rate, _ in points], [value for _, value in points], marker=marker, color=colour, label=name)
+    longer = [(trial.learning_rate, value) for trial, value in runs if trial.round > first]
+    ax.plot([rate for rate, _ in longer], [value for _, value in longer], marker, color=colour, markersize=LONGER)
+
+
+def _intervals(ax: "Axes", runs: list[Trial], colour: str) -> None:
+    for trial in runs:
+        if trial.interval is not None:
             ax.vlines(trial.learning_rate, *trial.interval, color=colour, linewidth=1, alpha=0.5)
 
 
