@@ -173,6 +173,7 @@ def search_settings(
         DatasetError: if a row cannot be used.
         NoTunableModelError: if the service does not offer the model for prompt tuning.
         WMLClientError: if the service cannot be used; the error is noted in the result instead if a run is done.
+        KeyboardInterrupt: if the search is interrupted before one run is done.
     """
     training, asked = _divide(rows, held_back, seed)
     spec = _spec_of(client, base_model)

@@ -64,20 +64,24 @@ def search(
     length: Annotated[list[int] | None, typer.Option(help="virtual tokens to try; may be repeated")] = None,
 ) -> None:
     """Find a learning rate and a length that suit a base model and a task, in short runs."""
+    from functools import partial
+
     from . import search as searching
     from .errors import EngineError
 
     if not data.is_file():
         raise SystemExit(f"There is no training file {data}.")
     try:
-        found = searching.search(model, data, read_given(model, setting or []), rate or [], length or [])
+        folder.mkdir(parents=True, exist_ok=True)  # now, rather than find out after minutes that it cannot be
+        given, say = read_given(model, setting or []), partial(print, flush=True)
+        found = searching.search(model, data, given, rate or [], length or [], say)
         path = searching.save(found, folder)
     except EngineError as error:
         raise SystemExit(error.message) from None
     except KeyboardInterrupt:
         raise SystemExit("Interrupted before the first run had ended: nothing was found.") from None
     except OSError as error:
-        raise SystemExit(f"The result cannot be written to {folder}: {error}. Name another folder.") from None
+        raise SystemExit(f"The search cannot use {folder} or {data}: {error}. Name others.") from None
     print(f"\n{searching.table(found.trials)}\n\n{searching.summary(found)}\nWritten to {path}. To tune with them:\n")
     print(searching.next_command(found, folder / "tuned", data, model))
 

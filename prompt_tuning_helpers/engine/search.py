@@ -93,7 +93,8 @@ def search(
         KeyboardInterrupt: if the search was ended before one run was.
     """
     rows = read_rows(data)
-    training, held_back = ([rows[index] for index in part] for part in hold_back([row.output for row in rows]))
+    parts = hold_back([row.output for row in rows], int(given.get("seed", 0)))
+    training, held_back = ([rows[index] for index in part] for part in parts)
     loading.load(model)  # first, since the size of the embeddings is read from what this leaves on the machine
     keep_freed_memory()
     base = _base_settings(model, training, given)

@@ -4,11 +4,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from prompt_tuning_helpers import NoTunableModelError, SearchError, SettingsSearch, search_settings
+from prompt_tuning_helpers import NoTunableModelError, SearchError, SettingsSearch, search_settings, settings_for
 from prompt_tuning_helpers.engine.search_plan import rates_for
 
 ROWS = [
@@ -86,11 +87,14 @@ def test_ctrl_c_gives_what_was_found_and_leaves_nothing(
             threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
         return 0.25 * scored
 
-    rates = [0.06, 0.2]
-    found = search_settings(client, base_model, ROWS, rates=rates, held_back=ROWS[:4], score=score, every=0.2)
+    own = replace(settings_for(base_model, 320), verbalizer="{{input}}")
+    found = search_settings(
+        client, base_model, ROWS, rates=[0.06, 0.2], settings=own, held_back=ROWS[:4], score=score, every=0.2
+    )
     assert found.ended_early == "it was interrupted."
     assert [trial.score for trial in found.trials] == [0.5]
     assert found.held_back == 4
+    assert found.settings == replace(own, learning_rate=0.06), "what is not searched stays as it was given"
     assert "ended early" in str(found)
     assert things_of(client) == before
     shown = capsys.readouterr().out

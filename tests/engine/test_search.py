@@ -185,6 +185,7 @@ def test_the_command_says_what_to_run_next(rows_file: Path, tmp_path: Path) -> N
         (["--setting", "colour=red"], "There is no setting 'colour'"),
         (["--setting", "seed=x"], "seed is 'x', which is no int"),
         (["--model", "no such model"], "There is no model 'no such model'"),
+        (["--length", "0"], "num_virtual_tokens is 0"),
     ],
 )
 def test_bad_input_is_told_in_one_line(rows_file: Path, tmp_path: Path, more: list[str], message: str) -> None:
@@ -192,6 +193,12 @@ def test_bad_input_is_told_in_one_line(rows_file: Path, tmp_path: Path, more: li
     assert result.exit_code == 1
     assert message in result.output + str(result.exception)
     assert "Traceback" not in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_at_once(rows_file: Path) -> None:
+    result = CliRunner().invoke(app, ["search", str(rows_file / "in a file"), "--data", str(rows_file)])
+    assert result.exit_code == 1
+    assert "The search cannot use" in result.output + str(result.exception)
 
 
 def test_settings_of_a_command_line_have_the_type_of_the_setting() -> None:
