@@ -20,7 +20,8 @@ from .evaluation import (
     word_counts_baseline,
 )
 from .lesson import settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
+from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -42,6 +43,8 @@ __all__ = [
     "NoTunableModelError",
     "PromptTuningSettings",
     "Scores",
+    "SearchError",
+    "SettingsSearch",
     "TextComparison",
     "TextScores",
     "TuningError",
@@ -58,8 +61,10 @@ __all__ = [
     "plot_confusion",
     "plot_loss",
     "plot_scores",
+    "plot_search",
     "resume",
     "score_table",
+    "search_settings",
     "settings_for",
     "unique_serving_name",
     "watch",

@@ -1,11 +1,12 @@
-"""Plots: the learning curve, tuned model against base model, several models, and confusion matrices."""
+"""Plots: the learning curve, tuned against base model, several models, confusion matrices, a search for settings."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ._metrics import metrics_of
+from .engine.search_plan import Trial
 from .evaluation.overview import check_comparable
 from .fonts import show_chinese
 from .i18n import say
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
     from .evaluation import Comparison, Scores, TextComparison, TextScores
     from .evaluation.measures import Measure
+    from .search import SettingsSearch
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#707070"
 EDGE = "#333333"  # around what is light itself, and of what is compared with
+# Of the same palette, darkened where need be to a contrast of 4.5:1 with white, since the text beside a line has its
+# colour; and told apart by their markers, too.
+LINES = (("#0072B2", "o"), ("#A85000", "s"), ("#00785A", "^"), ("#A0507D", "D"), ("#333333", "v"), ("#6A51A3", "P"))
 
+LONGER = 10  # points, the size of the mark of a longer run
 LABEL_LENGTH = 30  # characters, from which on a label is cut off
 # A name or label is the user's text: a $ or a \ in it is no mathematics
 PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
@@ -263,6 +269,93 @@ def _shown(label: str) -> str:
     widths = accumulate(map(_half_widths, line))
     fitting = sum(width < LABEL_LENGTH for width in widths)
     return f"{line[:fitting].rstrip()}…"
+
+
+def plot_search(search: "SettingsSearch") -> "Figure":
+    """Plot the score, and the loss at the end, of the runs of a search by their learning rate.
+
+    There is a line for each length of the soft prompt and each start. It joins runs of the same round, which are
+    equally long; those of a later round are longer and stand by themselves. The chosen run is ringed.
+
+    Args:
+        search: what ``search_settings`` returns.
+
+    Raises:
+        ValueError: if no run succeeded.
+    """
+    done = [trial for trial in search.trials if trial.score is not None]
+    if not done:
+        raise ValueError("This search has no runs to plot: all failed.")
+    groups = list(dict.fromkeys((trial.num_virtual_tokens, trial.start) for trial in done))
+    figure, axes = new_figure(2, (9.0, 3.9))
+    panels: tuple[tuple[Axes, str, Callable[[Trial], float | None]], ...] = (
+        (axes[0], say("Score on held-back rows, with 95 % intervals"), lambda trial: trial.score),
+        (axes[1], say("Loss at the end of the run"), _loss_of),
+    )
+    first = min(trial.round for trial in done)
+    for ax, title, value_of in panels:
+        for place, (tokens, start) in enumerate(groups):
+            runs = [trial for trial in done if (trial.num_virtual_tokens, trial.start) == (tokens, start)]
+            known = [(trial, value) for trial in runs if (value := value_of(trial)) is not None]
+            _search_line(ax, known, first, *LINES[place % len(LINES)], _line_name(tokens, start, len(search.starts)))
+            if ax is axes[0]:
+                _intervals(ax, runs, LINES[place % len(LINES)][0])
+        if any(trial.round > first for trial in done):
+            ax.plot([], [], "o", color=QUIET, markersize=LONGER, label=say("longer runs"))
+        chosen = value_of(search.best)
+        if chosen is not None:
+            ax.plot(
+                [search.best.learning_rate],
+                [chosen],
+                "o",
+                markersize=18,
+                markerfacecolor="none",
+                markeredgecolor="black",
+                markeredgewidth=1.5,
+                linestyle="none",
+                label=say("chosen"),
+            )
+        _rates_below(ax, sorted({trial.learning_rate for trial in done}))
+        ax.set_title(title, fontsize=11)
+    axes[0].set_ylim(0, 1.05)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=min(len(names), 4))
+    return finished(figure)
+
+
+def _search_line(ax: "Axes", runs: list[tuple[Trial, float]], first: int, colour: str, marker: str, name: str) -> None:
+    """Draw the runs of one length and start: a line through those of the first round, larger marks for longer ones."""
+    points = sorted((trial.learning_rate, value) for trial, value in runs if trial.round == first)
+    ax.plot([rate for rate, _ in points], [value for _, value in points], marker=marker, color=colour, label=name)
+    longer = [(trial.learning_rate, value) for trial, value in runs if trial.round > first]
+    ax.plot([rate for rate, _ in longer], [value for _, value in longer], marker, color=colour, markersize=LONGER)
+
+
+def _intervals(ax: "Axes", runs: list[Trial], colour: str) -> None:
+    for trial in runs:
+        if trial.interval is not None:
+            ax.vlines(trial.learning_rate, *trial.interval, color=colour, linewidth=1, alpha=0.5)
+
+
+def _rates_below(ax: "Axes", rates: list[float]) -> None:
+    """Name the rates that were tried, on a logarithmic axis."""
+    ax.set_xscale("log")
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45 if len(rates) > 5 else 0)
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel(say("Learning rate"))
+
+
+def _loss_of(trial: Trial) -> float | None:
+    return trial.final_loss if trial.held_back_loss is None else trial.held_back_loss
+
+
+def _line_name(tokens: int | None, start: int, starts: int) -> str:
+    """Name a line by the length of its soft prompts, and by its start if there are several."""
+    if tokens is None:
+        return say("start {start}", start=start)
+    if starts == 1:
+        return say("{tokens} virtual tokens", tokens=tokens)
+    return say("{tokens} virtual tokens, start {start}", tokens=tokens, start=start)
 
 
 def new_figure(panels: int, size: tuple[float, float], *, stacked: bool = False) -> tuple["Figure", list["Axes"]]:

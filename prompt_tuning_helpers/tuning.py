@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -76,22 +76,49 @@ def choose_base_model(client: "APIClient", preferred: str | None = None) -> str:
         NoTunableModelError: if there is none, or not the preferred one.
         WMLClientError: if the service does not answer the question.
     """
-    with advised():
-        answer = client.foundation_models.get_model_specs_with_prompt_tuning_support()
-    offered: list[str] = [spec["model_id"] for spec in (answer or {}).get("resources", [])]
+    offered = [spec["model_id"] for spec in tunable_models(client)]
+    return require_offered(min(offered, key=_rank, default="") if preferred is None else preferred, offered)
+
+
+def require_offered(base_model: str, offered: Sequence[str]) -> str:
+    """Make sure that a base model can be tuned.
+
+    Args:
+        base_model: its id.
+        offered: the ids of those that can.
+
+    Returns:
+        The id.
+
+    Raises:
+        NoTunableModelError: if there is none, or not this one.
+    """
     if not offered:
         raise NoTunableModelError(
             "This service offers no base model for prompt tuning. IBM has deprecated prompt tuning and announced that "
             "tuning on the hosted service would end on 10 September 2026. To follow the lesson all the same, unset "
             "WATSONX_APIKEY and restart the kernel: it then runs on your own computer."
         )
-    if preferred is None:
-        return min(offered, key=_rank)
-    if preferred not in offered:
+    if base_model not in offered:
         raise NoTunableModelError(
-            f"The service cannot prompt-tune {preferred!r} now. Choose one of: {', '.join(offered)}"
+            f"The service cannot prompt-tune {base_model!r} now. Choose one of: {', '.join(offered)}"
         )
-    return preferred
+    return base_model
+
+
+def tunable_models(client: "APIClient") -> list[dict[str, Any]]:
+    """Give what the service says of the base models that it can prompt-tune now.
+
+    Args:
+        client: of the SDK, with its project set.
+
+    Raises:
+        WMLClientError: if the service does not answer the question.
+    """
+    with advised():
+        answer = client.foundation_models.get_model_specs_with_prompt_tuning_support()
+    specs: list[dict[str, Any]] = (answer or {}).get("resources", [])
+    return specs
 
 
 def _rank(base_model: str) -> int:
@@ -123,16 +150,55 @@ def watch(
         ConnectionLostError: if the service could not be reached for longer than ``patience``.
         ValueError: if the tuner has not been run.
     """
-    training_id, ask = _question(run)
-    details = _show(_polls(training_id, ask, every, patience, pause))
-    status = details["entity"]["status"]
-    if status["state"] != "completed":
-        raise TuningError(f"The tuning run {training_id} ended as {status['state']!r}. {_reason(status)}".rstrip())
+    details = follow(run, every=every, patience=patience, pause=pause)
+    if complaint := how_it_failed(details):
+        raise TuningError(complaint)
     print(_summary(details))
     for notice in (_rows_left_out(details), _nothing_learnt(details), _replaced(details)):
         if notice:
             print(notice)
     return details
+
+
+def follow(
+    run: "PromptTuner | tuple[APIClient, str]",
+    *,
+    every: float = 2.0,
+    patience: float = 300.0,
+    pause: Callable[[float], None] = time.sleep,
+    prefix: str = "",
+) -> dict[str, Any]:
+    """Show the progress of a tuning run until it ends, and leave nothing behind.
+
+    Args:
+        run: as in ``watch``, like all that follows.
+        every: seconds between two requests.
+        patience: seconds without an answer.
+        pause: waits.
+        prefix: what the line of progress begins with.
+
+    Returns:
+        The details of the run, however it ended.
+
+    Raises:
+        ConnectionLostError: as in ``watch``.
+        ValueError: as in ``watch``.
+    """
+    training_id, ask = _question(run)
+    return _show(_polls(training_id, ask, every, patience, pause), prefix)
+
+
+def how_it_failed(details: dict[str, Any]) -> str | None:
+    """Say how a run ended without a tuned model, with the service's reason; ``None`` if it has one.
+
+    Args:
+        details: of a run that has ended, as the SDK gives them.
+    """
+    status = details["entity"]["status"]
+    if status["state"] == "completed":
+        return None
+    training_id = details["metadata"]["id"]
+    return f"The tuning run {training_id} ended as {status['state']!r}. {_reason(status)}".rstrip()
 
 
 def _question(run: "PromptTuner | tuple[APIClient, str]") -> tuple[str, Callable[[], dict[str, Any]]]:
@@ -195,8 +261,12 @@ def _has_ended(details: dict[str, Any]) -> bool:
     return details["entity"]["status"]["state"] in ("completed", "failed", "error", "canceled")
 
 
-def _show(polls: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
+def _show(polls: Iterable[dict[str, Any] | None], prefix: str = "") -> dict[str, Any]:
     """Show each poll of a run on one line, which is gone in the end.
+
+    Args:
+        polls: of the run.
+        prefix: what the line begins with.
 
     Returns:
         The details of the last poll that was answered.
@@ -210,7 +280,7 @@ def _show(polls: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
                 continue
             latest = details
             if not _has_ended(details):
-                line.show(meter.text(details))
+                line.show(prefix + meter.text(details))
     finally:
         line.clear()
     return latest

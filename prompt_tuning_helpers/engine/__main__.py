@@ -1,7 +1,7 @@
-"""The engine's command line: fetch a base model, say what it takes, do a tuning job (also under ``torchrun``)."""
+"""The engine's command line: fetch a base model, say what it takes, find settings, tune (also with ``torchrun``)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -72,6 +72,38 @@ def tune(
     raise SystemExit(run_job(folder, show=data is not None, parent=parent))
 
 
+@app.command()
+def search(
+    folder: Annotated[Path, typer.Argument(help="where the result goes, search.json")],
+    data: Annotated[Path, typer.Option(help="training file; a part of its rows is held back to measure on")],
+    model: Annotated[str, typer.Option("--model", "--base-model", help="base model")] = "smollm2",
+    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, what is not to be searched")] = None,
+    rate: Annotated[list[float] | None, typer.Option(help="learning rate to try; may be repeated")] = None,
+    length: Annotated[list[int] | None, typer.Option(help="virtual tokens to try; may be repeated")] = None,
+) -> None:
+    """Find a learning rate and a length that suit a base model and a task, in short runs."""
+    from functools import partial
+
+    from . import search as searching
+    from .errors import EngineError
+
+    if not data.is_file():
+        raise SystemExit(f"There is no training file {data}.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # now, rather than find out after minutes that it cannot be
+        given, say = read_given(model, setting or []), partial(print, flush=True)
+        found = searching.search(model, data, given, rate or [], length or [], say)
+        path = searching.save(found, folder)
+    except EngineError as error:
+        raise SystemExit(error.message) from None
+    except KeyboardInterrupt:
+        raise SystemExit("Interrupted before the first run had ended: nothing was found.") from None
+    except OSError as error:
+        raise SystemExit(f"The search cannot use {folder} or {data}: {error}. Name others.") from None
+    print(f"\n{searching.table(found.trials)}\n\n{searching.summary(found)}\nWritten to {path}. To tune with them:\n")
+    print(searching.next_command(found, folder / "tuned", data, model))
+
+
 def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
     """Write the job of a new folder.
 
@@ -79,13 +111,39 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
         EngineError: for an unknown or impossible setting, a missing file, or a folder that holds another job.
         OSError: when the folder cannot be written.
     """
-    from dataclasses import asdict
-
-    from .defaults import complete_settings, default_settings
+    from .defaults import complete_settings
     from .errors import EngineError
     from .job_folder import JOB, Job
     from .settings import check_settings
     from .sources import default_model_id
+
+    completed = complete_settings(model, read_given(model, settings))
+    check_settings(completed)
+    if not data.is_file():
+        raise EngineError(f"There is no training file {data}.")
+    job = Job(model, default_model_id(model), data.resolve(), completed)
+    if (folder / JOB).is_file() and Job.read(folder) != job:
+        raise EngineError(
+            f"{folder} holds a job with other settings or data. Name another folder for a new one; to resume the "
+            "old one, leave out --data."
+        )
+    job.write(folder)  # under torchrun each process comes by here, and all write the same
+
+
+def read_given(model: str, settings: list[str]) -> dict[str, Any]:
+    """Read settings that a command line gives.
+
+    Args:
+        model: source of the base model.
+        settings: each as ``NAME=VALUE``.
+
+    Raises:
+        EngineError: for an unknown setting, or a value of another type.
+    """
+    from dataclasses import asdict
+
+    from .defaults import default_settings
+    from .errors import EngineError
 
     defaults = asdict(default_settings(model))
     given = {}
@@ -98,17 +156,7 @@ def new_job(folder: Path, data: Path, model: str, settings: list[str]) -> None:
             given[name] = kind(value)
         except ValueError:
             raise EngineError(f"{name} is {value!r}, which is no {kind.__name__}.") from None
-    completed = complete_settings(model, given)
-    check_settings(completed)
-    if not data.is_file():
-        raise EngineError(f"There is no training file {data}.")
-    job = Job(model, default_model_id(model), data.resolve(), completed)
-    if (folder / JOB).is_file() and Job.read(folder) != job:
-        raise EngineError(
-            f"{folder} holds a job with other settings or data. Name another folder for a new one; to resume the "
-            "old one, leave out --data."
-        )
-    job.write(folder)  # under torchrun each process comes by here, and all write the same
+    return given
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from .embedding_size import embedding_rms
+from .search_plan import RATE_OF_UNKNOWN, STEP, rounded, unit_of
 from .settings import FIELD, TuningSettings
 
 MEASURED_ROWS = 320  # that each pace was measured on
@@ -16,11 +18,11 @@ class _Pace:
     """How far and how often a soft prompt is moved.
 
     Args:
-        learning_rate: peak learning rate.
+        learning_rate: peak learning rate; ``None`` for one in proportion to the size of what is moved.
         num_epochs: passes over the training rows.
     """
 
-    learning_rate: float
+    learning_rate: float | None
     num_epochs: int
 
 
@@ -48,7 +50,7 @@ class _ModelFacts:
 
 
 # Of a model that nothing is known of: what serves small Llama-type models. Choose better ones on validation data.
-_UNKNOWN = _ModelFacts(50, from_text=_Pace(0.01, 5), from_random=_Pace(0.01, 5))
+_UNKNOWN = _ModelFacts(50, from_text=_Pace(None, 5), from_random=_Pace(None, 5))
 
 # Measured on validation parts of the lesson's training file with benchmarks/choose_settings.py; data/README.md has the
 # table.
@@ -70,7 +72,7 @@ def default_settings(source: str, init_method: str = "random") -> TuningSettings
         num_virtual_tokens=facts.num_virtual_tokens,
         init_method=init_method,
         init_text=None,
-        learning_rate=pace.learning_rate,
+        learning_rate=_relative_rate(source, init_method) if pace.learning_rate is None else pace.learning_rate,
         num_epochs=pace.num_epochs,
         batch_size=8,
         accumulate_steps=1,
@@ -78,6 +80,12 @@ def default_settings(source: str, init_method: str = "random") -> TuningSettings
         max_output_tokens=128,
         verbalizer=FIELD,
     )
+
+
+def _relative_rate(source: str, init_method: str) -> float:
+    """Give the rate that moves the soft prompt by the usual part of its own size; a fixed one if that is not known."""
+    unit = unit_of(init_method, embedding_rms(source) if init_method == "text" else None)
+    return RATE_OF_UNKNOWN if unit is None else rounded(STEP * unit)
 
 
 def complete_settings(source: str, given: Mapping[str, Any]) -> TuningSettings:

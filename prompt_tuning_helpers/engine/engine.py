@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import loading, rows, sources
 from .chat import render
 from .defaults import default_settings
+from .embedding_size import embedding_rms
 from .errors import EngineError, UnavailableModel
 from .settings import Generation, GenerationParameters, TuningSettings, check_settings
 
@@ -33,6 +34,7 @@ class ModelCard:
         model_type: its family, as transformers calls it, for instance ``"llama"``.
         parameters: number of weights; ``None`` where it is not known before loading.
         max_sequence_length: tokens the model can attend to.
+        embedding_rms: root mean square of the entries of its embeddings; ``None`` where it is not known before loading.
         defaults: the settings of a tuning run that omits them.
         defaults_from_text: the same for a run that starts from a text.
     """
@@ -42,6 +44,7 @@ class ModelCard:
     model_type: str
     parameters: int | None
     max_sequence_length: int
+    embedding_rms: float | None
     defaults: TuningSettings
     defaults_from_text: TuningSettings
 
@@ -178,6 +181,7 @@ def _card(model_id: str, source: str) -> ModelCard:
     return ModelCard(
         model_id=model_id,
         source=source,
+        embedding_rms=embedding_rms(source),
         defaults=default_settings(source),
         defaults_from_text=default_settings(source, "text"),
         **_facts(source),

@@ -102,7 +102,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     if rank == 0:
         _report_rows(folder, RowCounts(len(examples), len(examples) - len(data.rows)), job.settings)
-    _check_tokens(loaded, data, job.settings)
+    check_tokens(loaded, data, job.settings)
     _stop_if_asked(should_stop)
     prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
     checkpoint = folder / CHECKPOINT
@@ -160,7 +160,7 @@ def _stop_if_asked(should_stop: Callable[[], bool]) -> None:
         raise TuningStopped
 
 
-def _check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: TuningSettings) -> None:
+def check_tokens(loaded: "LoadedModel", data: rows.EncodedRows, settings: TuningSettings) -> None:
     """Refuse what the model cannot read: too many tokens, or some that it has no embedding for."""
     longest = max(len(inputs) + len(outputs) for inputs, outputs in data.rows) + len(data.shared)
     if longest + settings.num_virtual_tokens > loaded.max_length:

@@ -7,6 +7,7 @@ import pytest
 
 from prompt_tuning_helpers.engine import Engine, sources
 from prompt_tuning_helpers.runtime.catalogue import describe
+from prompt_tuning_helpers.runtime.routes.foundation_models import model_spec
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,4 @@ def test_a_model_of_the_users_own(tmp_path: Path) -> None:
     assert (served.name, served.provider) == ("local/mine", "local")
     assert served.description == "A causal language model of type llama, served on this machine."
     assert served.max_sequence_length == 2048
+    assert model_spec(served)["local_runtime"] == {"embedding_rms": pytest.approx(0.402, abs=1e-3)}

@@ -47,6 +47,7 @@ class FakeEngine:
                 model_type="fake",
                 parameters=1234,
                 max_sequence_length=512,
+                embedding_rms=0.1,
                 defaults=DEFAULTS,
                 defaults_from_text=DEFAULTS,
             )

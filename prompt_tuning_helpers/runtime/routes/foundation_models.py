@@ -68,6 +68,8 @@ def model_spec(card: ServedModel) -> dict[str, Any]:
         },
         "training_parameters": _training_parameters(card),
         "lifecycle": [{"id": "available", "start_date": AVAILABLE_SINCE}],
+        # Not of watsonx.ai; for clients that search for settings.
+        "local_runtime": {"embedding_rms": card.embedding_rms},
     }
 
 
