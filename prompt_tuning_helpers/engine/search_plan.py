@@ -112,11 +112,15 @@ class Trial:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Compare runs of a round: higher is better. A loss tells more than a few answers, if it is of unseen rows."""
+        """Compare runs of a round: higher is better.
+
+        A loss tells more than a few answers, if it is of unseen rows. But part of it is how surely a text is ended
+        after the label, which can be learnt without the task: so one that has learnt nothing comes last.
+        """
         if self.score is None:
             return (-math.inf,)
         if self.held_back_loss is not None:
-            return (-self.held_back_loss, self.score)
+            return (self.learnt, -self.held_back_loss, self.score)
         return (self.score, -math.inf if self.final_loss is None else -self.final_loss)
 
 

@@ -130,6 +130,8 @@ def test_the_loss_of_held_back_rows_decides_where_it_is_known() -> None:
     trials = [trial(0.1, score=0.9, held_back_loss=0.5), trial(0.2, score=0.8, held_back_loss=0.3)]
     best = best_of(trials)
     assert best is trials[1]
+    trials = [trial(0.1, score=0.5, held_back_loss=0.3), trial(0.2, score=0.8, held_back_loss=0.4, learnt=True)]
+    assert best_of(trials) is trials[1], "the first has only learnt how an answer ends"
     trials = [trial(0.1, score=0.9, final_loss=0.5), trial(0.2, score=0.9, final_loss=0.3), trial(0.3, score=0.8)]
     assert best_of(trials) is trials[1]
 
