@@ -99,7 +99,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no positions": (config(max_position_embeddings=-5), "attends to -5 tokens"),
     "an unknown kind": (config(model_type="nothing"), "model type `nothing`"),
     "code of its own": (config(model_type="own", auto_map={"AutoModelForCausalLM": "own.Own"}), "own"),
-    "another kind": (config(model_type="bert"), "tensors"),
+    "another kind": (config(model_type="gpt2"), "tensors"),
     "an unknown activation": (config(hidden_act="nope"), "nope"),
     "an end that is a text": (config(eos_token_id="x"), "eos_token_id"),
     "a list for a configuration": (written("config.json", b"[1]"), "could not be loaded"),
