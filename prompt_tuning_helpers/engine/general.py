@@ -62,7 +62,7 @@ class TransformersModel(CausalModel):
         return embeddings
 
     def label_logits(self, prefix: Tensor, rows: PackedRows) -> Tensor:
-        """Return the logits at the label positions, ``[labels, vocabulary]``, differentiable in ``prefix`` ``[P, H]``."""
+        """Return the logits at the label positions, ``[labels, vocabulary]``, differentiable in ``[P, H]``."""
         cache = self._first_cache()
         if prefix.shape[0]:  # a copy of it, since some families scale their input in place
             self.network(inputs_embeds=prefix[None].clone(), past_key_values=cache, use_cache=True, logits_to_keep=1)

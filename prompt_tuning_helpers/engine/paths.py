@@ -1,8 +1,8 @@
 """Which models can be prompt-tuned, and on which path.
 
-What a configuration says is enough to refuse encoders, encoder-decoders and whatever writes no text. Beyond that no list
-of families decides, but a trial on a few tokens when the weights are loaded: the general path is taken if it computes
-what the model's ordinary forward computes, the plain path otherwise.
+What a configuration says is enough to refuse encoders, encoder-decoders and whatever writes no text. Beyond that no
+list of families decides, but a trial on a few tokens when the weights are loaded: the general path is taken if it
+computes what the model's ordinary forward computes, the plain path otherwise.
 """
 
 import inspect
@@ -78,7 +78,7 @@ def choose_path(network: Any) -> CausalModel:
     try:
         expected = trial.of_ordinary_forward()
     except Exception as error:  # transformers raises all kinds of errors for what is missing
-        raise NotTunable(f"{trial.kind} compute nothing from embeddings alone ({reason_of(error)})") from error
+        raise NotTunable(f"{trial.kind} give no gradient from embeddings alone ({reason_of(error)})") from error
     if expected.isnan().any():
         raise ValueError("its weights are damaged: it computes scores that are no numbers")
     trial.check_embeddings()
