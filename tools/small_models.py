@@ -25,8 +25,8 @@ _NAMES_BY_SIZE = {
     "feed_forward_size d_inner dff dim_ff d_ff n_inner mlp_dim",
     32: "hidden_size d_model n_embd emb_dim embedding_dim embedding_size input_embedding_size output_embedding_size "
     "word_embed_proj_dim attention_hidden_size hidden_size_global backbone_hidden_size out_hidden_size "
-    "vision_output_dim adapter_in_dim adapter_out_dim adapter_input_size lru_width ext_pw_out_channel depthwise_separable_out_channel "
-    "nemo_conv_channels output_channels",
+    "vision_output_dim adapter_in_dim adapter_out_dim adapter_input_size lru_width ext_pw_out_channel "
+    "depthwise_separable_out_channel nemo_conv_channels output_channels",
     WINDOW: "sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention window_size "
     "index_topk keep_window_size qk_head_dim",
     12: "shape_vocab_size pronunciation_vocab_size ngram_vocab_size_base",
@@ -107,10 +107,35 @@ NOT_BUILT: dict[str, str] = {
     "gemma4_unified_assistant": "a draft model, which reads the keys and values of the model that it helps",
 }
 _DECODERS = (
-    "bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text electra ernie "
-    "marian mbart megatron-bert mvp pegasus plbart prophetnet reformer rembert roberta roberta-prelayernorm roc_bert "
-    "roformer whisper xlm-roberta xlm-roberta-xl xmod"
-).split()
+    "bart",
+    "bert",
+    "bert-generation",
+    "big_bird",
+    "bigbird_pegasus",
+    "blenderbot",
+    "blenderbot-small",
+    "camembert",
+    "data2vec-text",
+    "electra",
+    "ernie",
+    "marian",
+    "mbart",
+    "megatron-bert",
+    "mvp",
+    "pegasus",
+    "plbart",
+    "prophetnet",
+    "reformer",
+    "rembert",
+    "roberta",
+    "roberta-prelayernorm",
+    "roc_bert",
+    "roformer",
+    "whisper",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
 # Families have models of several kinds: the name of the other kind, its family, and what its configuration says.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma4_text without per-layer inputs": ("gemma4_text", {"hidden_size_per_layer_input": 0}),
@@ -189,6 +214,7 @@ def _layers(values: dict[str, Any]) -> int:
 def _kept_layers(values: dict[str, Any]) -> list[int]:
     """Choose the first layer of each kind where a configuration lists the kinds, and two at least."""
     lists = [value for value in values.values() if isinstance(value, list) and len(value) == _layers(values)]
+    lists = [kinds for kinds in lists if len(set(kinds)) < len(kinds)]  # others number the layers
     firsts = {kinds.index(kind) for kinds in lists for kind in kinds}
     return sorted(firsts if len(firsts) > 1 else {0, 1}) if lists else []
 

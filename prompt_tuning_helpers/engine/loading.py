@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SMALL = 1_000_000  # parameters
+TOKENIZER_FILES = ("*token*", "*vocab*", "*.model")  # what tokenizers of all kinds are kept in
 
 _LOADING = threading.Lock()
 _UNUSABLE: dict[str, str] = {}  # why each source that failed cannot be loaded, so that nobody waits for it again
@@ -196,6 +197,9 @@ def load_tokenizer(source: str) -> Any:
 
     def read() -> Any:
         with _refusal(source, "The tokenizer of the model"):
+            folder = model_folder(source)
+            if folder and not any(path for name in TOKENIZER_FILES for path in folder.glob(name)):
+                raise ValueError("there is none in the folder")
             return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
 
     quiet_libraries()
