@@ -136,6 +136,7 @@ _DECODERS = (
     "xlm-roberta-xl",
     "xmod",
 )
+_AS_DECODER: dict[str, Any] = {"is_decoder": True, "is_encoder_decoder": False}
 # Families have models of several kinds: the name of the other kind, its family, and what its configuration says.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma4_text without per-layer inputs": ("gemma4_text", {"hidden_size_per_layer_input": 0}),
@@ -144,7 +145,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"layer_types": ["full_attention"] * 2, "num_local_experts": 0, "num_experts_per_tok": 0},
     ),
     "xlm as a decoder": ("xlm", {"causal": True}),
-} | {f"{family} as a decoder": (family, {"is_decoder": True, "is_encoder_decoder": False}) for family in _DECODERS}
+} | {f"{family} as a decoder": (family, _AS_DECODER) for family in _DECODERS}
 
 
 def small_config(family: str, **changes: Any) -> Any:
@@ -208,7 +209,8 @@ def _shrunk(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _layers(values: dict[str, Any]) -> int:
-    return next((values[name] for name in _LAYERS if isinstance(values.get(name), int)), 0)
+    layers: int = next((values[name] for name in _LAYERS if isinstance(values.get(name), int)), 0)
+    return layers
 
 
 def _kept_layers(values: dict[str, Any]) -> list[int]:

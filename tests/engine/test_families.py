@@ -66,7 +66,8 @@ def test_a_family_computes_what_transformers_computes(case: str, tmp_path: Path,
 
 def _check_loss_and_gradient(network: Any, model: CausalModel, prompt: Tensor) -> None:
     packed = pack(ROWS)
-    found, expected = [], []
+    found: list[Tensor] = []
+    expected: list[Tensor] = []
     for logits_of, results in (
         (lambda prefix: model.label_logits(prefix, packed), found),
         (lambda prefix: plain_logits(network, prefix, ROWS), expected),
@@ -105,8 +106,10 @@ def _generated(network: Any, virtual: Tensor) -> list[int]:
         return answer
     mask = torch.ones(inputs.shape[:2], dtype=torch.long)
     if len(virtual):
-        return network.generate(inputs_embeds=inputs, attention_mask=mask)[0].tolist()
-    return network.generate(PROMPT, attention_mask=mask)[0, PROMPT.shape[1] :].tolist()
+        written: Tensor = network.generate(inputs_embeds=inputs, attention_mask=mask)[0]
+    else:
+        written = network.generate(PROMPT, attention_mask=mask)[0, PROMPT.shape[1] :]
+    return [int(token) for token in written]
 
 
 def _generates_from_embeddings(network: Any) -> bool:
