@@ -46,6 +46,7 @@ class CausalModel(ABC):
 
     embedding: Tensor  # [vocabulary, H]
     can_reuse: bool  # whether the beginning of a cache can be copied, so that another sequence resumes from there
+    shares_prefix: bool = True  # whether the rows of a step share what the prefix computes
 
     @abstractmethod
     def embed(self, tokens: Tensor) -> Tensor:

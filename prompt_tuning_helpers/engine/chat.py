@@ -37,7 +37,9 @@ def render(model_id: str, tokenizer: Any, messages: list[dict[str, Any]]) -> str
         ) from error
     except Exception as error:  # templates raise what they like
         raise EngineError(f"The chat template of {model_id} refuses these messages: {error}") from error
-    return prompt
+    # Many templates write the token that begins a text, and the tokenizer will write it again.
+    begins_itself = tokenizer.bos_token and tokenizer([""])["input_ids"][0][:1] == [tokenizer.bos_token_id]
+    return prompt.removeprefix(tokenizer.bos_token) if begins_itself else prompt
 
 
 @contextmanager

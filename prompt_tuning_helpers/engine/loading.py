@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SMALL = 1_000_000  # parameters
+TOKENIZER_FILES = ("*token*", "*vocab*", "*.model")  # what tokenizers of all kinds are kept in
 
 _LOADING = threading.Lock()
 _UNUSABLE: dict[str, str] = {}  # why each source that failed cannot be loaded, so that nobody waits for it again
@@ -121,21 +122,14 @@ def blueprint(source: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from .paths import check_kind
+
     quiet_libraries()
-    with _refusal(source), torch.device("meta"):
+    with _refusal(source):
         config = AutoConfig.from_pretrained(fetch_configuration(source), trust_remote_code=False)
-        network = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-        _check_kind(network)
-    return network
-
-
-def _check_kind(network: Any) -> None:
-    """Make sure that the engine can compute a model of this kind."""
-    from .general import TransformersModel
-    from .llama import LlamaModel
-
-    if not LlamaModel.supports(network.config):
-        TransformersModel(network)
+        check_kind(config)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
 @cache
@@ -144,16 +138,21 @@ def _load(source: str) -> LoadedModel:
 
 
 def _check(source: str) -> None:
-    """Check a model's weights and tokenizer, and that the engine can compute it, without loading the weights."""
+    """Check that a model can be prompt-tuned, and its weights and tokenizer, without loading the weights."""
+    from transformers import AutoConfig
+
+    from .paths import check_kind
     from .weights import check_tokenizer, check_weights
 
-    where, tokenizer = fetch(source), load_tokenizer(source)
+    where = fetch(source)
+    with _refusal(source):
+        check_kind(AutoConfig.from_pretrained(where, trust_remote_code=False))
+    tokenizer = load_tokenizer(source)
     with _refusal(source):
         network = check_weights(where)
         if max_length_of(network.config) < 2:
             raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
         check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
-        _check_kind(network)
 
 
 def _read(source: str) -> LoadedModel:
@@ -161,8 +160,8 @@ def _read(source: str) -> LoadedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from .general import TransformersModel
     from .llama import LlamaModel
+    from .paths import choose_path
 
     _check(source)
     on_gpu = torch.cuda.is_available()
@@ -175,7 +174,7 @@ def _read(source: str) -> LoadedModel:
             use_safetensors=True,  # a pickle could run code
         )
         network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
-        model = LlamaModel(network) if LlamaModel.supports(network.config) else TransformersModel(network)
+        model = LlamaModel(network) if LlamaModel.supports(network.config) else choose_path(network)
         _try_out(model)
         ends = (
             network.generation_config.eos_token_id,
@@ -222,6 +221,9 @@ def load_tokenizer(source: str) -> Any:
 
     def read() -> Any:
         with _refusal(source, "The tokenizer of the model"):
+            folder = model_folder(source)
+            if folder and not any(path for name in TOKENIZER_FILES for path in folder.glob(name)):
+                raise ValueError("there is none in the folder")
             return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
 
     quiet_libraries()
@@ -257,6 +259,13 @@ def _refusal(source: str, what: str = "The model") -> Iterator[None]:
 
 def _refused(source: str, what: str, error: Exception) -> EngineError:
     """Make the error that says why a model could not be loaded, and what to do for a source of its kind."""
+    from .paths import NotTunable
+
+    if isinstance(error, NotTunable):
+        return UnusableModel(
+            f"The model {source!r} cannot be prompt-tuned: {error}. Use a causal language model, for instance of the "
+            "Granite, Llama, Qwen or GPT-2 family."
+        )
     message = f"{what} {source!r} could not be loaded: {reason_of(error).rstrip('.')}. "
     if isinstance(error, MemoryError) or "memory" in str(error):
         return UnavailableModel(f"{message}Free memory, or choose a smaller model.")

@@ -148,4 +148,7 @@ def _peft_config(settings: TuningSettings, hidden: int, tokenizer: str) -> Any:
         prompt_tuning_init="TEXT" if from_text else "RANDOM",
         prompt_tuning_init_text=settings.init_text if from_text else None,
         tokenizer_name_or_path=tokenizer if from_text else None,
+        # Prefix tuning alone needs these two. PEFT looks for them in every model, and finds none in Mamba, say.
+        num_layers=1,
+        num_attention_heads=1,
     )

@@ -96,6 +96,11 @@ def find(source: str) -> Path | None:
         return cached_folder(source) if cached_folder(source).is_dir() else None
     path = model_folder(source)
     if path:
+        if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+            raise UnavailableModel(
+                f"The folder {source} holds an adapter, such as a soft prompt or LoRA, and not the model that it was "
+                "trained on. Name the folder or the hub id of that base model.",
+            )
         if not (path / "config.json").is_file():
             raise UnavailableModel(
                 f"The folder {source} holds no config.json. Name a folder that a transformers model was saved to.",

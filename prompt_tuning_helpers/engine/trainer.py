@@ -71,7 +71,8 @@ class Trainer:
         labels = sum(len(self._rows[index][1]) for index in indices)
         prompt = self._prompt.to(self._shared.dtype)
         loss = torch.zeros((), device=prompt.device)
-        for rows in _chunks([self._rows[index] for index in indices[self._rank :: self._world]]):
+        repeated = 0 if self._model.shares_prefix else len(prompt) + len(self._shared)
+        for rows in _chunks([self._rows[index] for index in indices[self._rank :: self._world]], repeated):
             packed = pack(rows, device=prompt.device)
             logits = self._model.label_logits(torch.cat([prompt, self._shared]), packed)
             part = torch.nn.functional.cross_entropy(logits, packed.labels, reduction="sum") / labels
@@ -180,11 +181,16 @@ def read_checkpoint(path: Path, shape: Sequence[int], steps: float = math.inf) -
     return Checkpoint(step, tensors)
 
 
-def _chunks(rows: list[Row]) -> Iterator[list[Row]]:
-    """Group rows of similar length; no group exceeds the limit of tokens when padded to its longest row."""
+def _chunks(rows: list[Row], repeated: int) -> Iterator[list[Row]]:
+    """Group rows of similar length; no group exceeds the limit of tokens when padded to its longest row.
+
+    Args:
+        rows: of one step.
+        repeated: the number of tokens before each row that are computed for each.
+    """
     chunk: list[Row] = []
     for row in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
-        if chunk and (len(chunk) + 1) * (len(row[0]) + len(row[1])) > MAX_PACKED_TOKENS:
+        if chunk and (len(chunk) + 1) * (repeated + len(row[0]) + len(row[1])) > MAX_PACKED_TOKENS:
             yield chunk
             chunk = []
         chunk.append(row)

@@ -24,6 +24,7 @@ def check_weights(where: str) -> Any:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    _check_format(Path(where))
     _check_layers(AutoConfig.from_pretrained(where, trust_remote_code=False), Path(where))
     loader: Any = AutoModelForCausalLM
     network, report = loader.from_pretrained(
@@ -70,6 +71,13 @@ def check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
     if not [token for token in tokens if token not in (unknown, tokenizer.bos_token_id, end)]:
         raise ValueError(f"the tokenizer makes nothing of the text {TRIAL!r}")
     tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def _check_format(folder: Path) -> None:
+    """Refuse a folder whose weights are pickles alone: whoever loads one runs the code in it."""
+    pickles = sorted(path.name for path in folder.glob("*.bin"))
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise ValueError(f"its weights are pickled, in {pickles[0]}, and a pickle can hold code that would be run")
 
 
 def _check_layers(config: Any, folder: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from prompt_tuning_helpers.engine import (
     Engine,
@@ -73,6 +74,16 @@ def vocabulary(**tokens: int) -> Callable[[Path], None]:
     return change
 
 
+def pickled(folder: Path) -> None:
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+
+
+def without_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
 def without_words(folder: Path) -> None:
     path = folder / "tokenizer.json"
     content = json.loads(path.read_text())
@@ -99,12 +110,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no positions": (config(max_position_embeddings=-5), "attends to -5 tokens"),
     "an unknown kind": (config(model_type="nothing"), "model type `nothing`"),
     "code of its own": (config(model_type="own", auto_map={"AutoModelForCausalLM": "own.Own"}), "own"),
-    "another kind": (config(model_type="bert"), "tensors"),
+    "another kind": (config(model_type="gpt2"), "tensors"),
     "an unknown activation": (config(hidden_act="nope"), "nope"),
     "an end that is a text": (config(eos_token_id="x"), "eos_token_id"),
     "a list for a configuration": (written("config.json", b"[1]"), "could not be loaded"),
     "a broken configuration": (written("config.json", b"{"), "config.json"),
     "a binary configuration": (written("config.json", b"\xff\xfe\x00"), "config.json"),
+    "pickled weights": (pickled, r"pickled, in pytorch_model\.bin"),
+    "nothing of a tokenizer": (without_tokenizer, "there is none in the folder"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "The tokenizer"),
     "a truncated tokenizer": (truncated("tokenizer.json"), "The tokenizer"),
     "an empty tokenizer": (written("tokenizer.json", b"{}"), "The tokenizer"),
@@ -129,6 +142,49 @@ def test_a_damaged_folder_is_told_before_it_is_loaded(
     assert "\n" not in told.value.message
     with pytest.raises(UnusableModel, match=message):
         Engine({"local/mine": str(folder)}).list_base_models()
+
+
+ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": "some/model"}
+NO_MODELS: dict[str, tuple[dict[str, str], str]] = {
+    "empty": ({}, "holds no config.json. Name a folder"),
+    "of an adapter": (
+        {"adapter_config.json": json.dumps(ADAPTER)},
+        "holds an adapter, .* Name the folder or the hub id",
+    ),
+    "of a llama.cpp model": ({"model.Q4_1.gguf": "GGUF"}, "holds no config.json. Name a folder"),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), NO_MODELS.values(), ids=NO_MODELS)
+def test_a_folder_that_holds_no_model_is_told(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(EngineError, match=message) as told:
+        loading.load(str(tmp_path))
+    assert str(tmp_path) in told.value.message
+
+
+OTHER_KINDS = {
+    "bert": "encoders",
+    "t5": "encoder-decoders",
+    "bart": "encoder-decoders",
+    "whisper": "encoder-decoders",
+    "vit": "no causal language models",
+    "wav2vec2": "no causal language models",
+    "clip": "no causal language models",
+    "gemma3n_text": "look up the ids of tokens in each layer",
+    "cpmant": "take no embeddings",
+}
+
+
+@pytest.mark.parametrize(("kind", "reason"), OTHER_KINDS.items(), ids=OTHER_KINDS)
+def test_a_model_that_cannot_be_prompt_tuned_is_told_before_anything_else_is_read(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    CONFIG_MAPPING[kind]().save_pretrained(tmp_path)  # neither weights nor a tokenizer
+    for use in (loading.check, loading.load):
+        with pytest.raises(UnusableModel, match=f"cannot be prompt-tuned: '{kind}' models .*{reason}.* Use a causal"):
+            use(str(tmp_path))
 
 
 LOADED: dict[str, Callable[[Path], object]] = {

@@ -97,13 +97,3 @@ def test_a_copied_cache_is_extended_on_its_own() -> None:
     logits = model.extend([second], [model.embed(torch.tensor([8, 9]))])
     torch.testing.assert_close(logits, model.extend([whole], [model.embed(torch.tensor([1, 2, 8, 9]))]))
     assert (first.length, second.length) == (5, 4)
-
-
-def test_a_model_without_a_cache_is_refused() -> None:
-    from transformers import XLMConfig, XLMWithLMHeadModel
-
-    from prompt_tuning_helpers.engine import EngineError
-
-    network = XLMWithLMHeadModel(XLMConfig(vocab_size=50, emb_dim=16, n_layers=1, n_heads=2))
-    with pytest.raises(EngineError, match="past_key_values"):
-        TransformersModel(network)

@@ -105,7 +105,9 @@ def test_without_a_network_the_way_out_is_named(here: list[str], monkeypatch: py
 
 
 def test_a_model_of_the_wrong_kind_is_refused_before_its_weights_come(here: list[str]) -> None:
-    with pytest.raises(EngineError, match="The model 'somebody/encoder' could not be loaded: "):
+    with pytest.raises(
+        EngineError, match="The model 'somebody/encoder' cannot be prompt-tuned: 't5' models are encoder-decoders"
+    ):
         loading.blueprint(ENCODER)
     assert here == ["config.json"]
 

@@ -76,7 +76,7 @@ def plain_logits(network: Any, prefix: Tensor, rows: list[tuple[list[int], list[
     for inputs, outputs in rows:
         tokens = torch.tensor(inputs + outputs[:-1])
         embeddings = torch.cat([prefix, embed(tokens)])
-        logits.append(network(inputs_embeds=embeddings[None]).logits[0, -len(outputs) :])
+        logits.append(network(inputs_embeds=embeddings[None], use_cache=False).logits[0, -len(outputs) :])
     return torch.cat(logits)
 
 
