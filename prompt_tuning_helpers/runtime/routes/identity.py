@@ -20,6 +20,7 @@ async def create_token(context: RequestContext) -> Response:
         form = parse_qs(context.body.decode("utf-8", errors="replace"), max_num_fields=20)
     except ValueError:
         form = {}
+    context.notice(form)
     grant_type, api_key = form.get("grant_type", [""])[0], form.get("apikey", [""])[0]
     if grant_type != GRANT_TYPE:
         return _refuse("BXNIM0109E", f"The form field grant_type must be {GRANT_TYPE}.")
@@ -30,7 +31,7 @@ async def create_token(context: RequestContext) -> Response:
             "`python -m prompt_tuning_helpers.runtime env`.",
         )
     token, expires_at = _issue(context, "cloud")
-    return JSONResponse(
+    return context.answer(
         {
             "access_token": token,
             "refresh_token": "not_supported",
@@ -51,7 +52,7 @@ async def authorize(context: RequestContext) -> Response:
             "invalid_credentials",
         )
     token, _ = _issue(context, "cpd")
-    return JSONResponse({"_messageCode_": "200", "message": "Success", "token": token})
+    return context.answer({"_messageCode_": "200", "message": "Success", "token": token})
 
 
 async def get_cpd_version(_: RequestContext) -> Response:
@@ -75,16 +76,23 @@ def _refuse(code: str, message: str) -> Response:
     return JSONResponse(body, status_code=400)
 
 
+# Every token is a bearer token, whichever response_type says so.
+FORM: dict[str, Any] = {"query": (), "fields": ("grant_type", "apikey", "response_type")}
 OPERATIONS = [
-    Operation("POST", "/identity/token", create_token, "Exchange an API key for a token", public=True),
-    Operation("POST", "/", create_token, "The same, where older settings look for it", public=True),
+    Operation("POST", "/identity/token", create_token, "Exchange an API key for a token", **FORM, public=True),
+    Operation("POST", "/", create_token, "The same, where older settings look for it", **FORM, public=True),
     Operation(
         "POST",
         "/icp4d-api/v1/authorize",
         authorize,
         "Exchange an API key for a token, in Cloud Pak for Data mode",
+        query=(),
+        fields=("username", "api_key"),
+        ignored=("password",),
         public=True,
         differs="any user name will do; passwords are not accepted",
     ),
-    Operation("GET", "/ml/wml_services/v2/version", get_cpd_version, "The Cloud Pak for Data version", public=True),
+    Operation(
+        "GET", "/ml/wml_services/v2/version", get_cpd_version, "The Cloud Pak for Data version", query=(), public=True
+    ),
 ]
