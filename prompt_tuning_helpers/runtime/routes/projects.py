@@ -112,8 +112,8 @@ OPERATIONS = [
         "/v2/projects",
         list_projects,
         "List projects",
-        query=("name", "type", "include", *PAGE),
-        differs="pages go by start, not by bookmark",
+        query=("name", "type", "include", "project_id", "summary", *PAGE),
+        differs="pages go by start, not by bookmark; project_id and summary, which the SDK sends, change nothing",
     ),
     Operation(
         "POST",
