@@ -46,14 +46,12 @@ def test_trainings_by_tag_and_state(client: Any, lesson: Lesson) -> None:
         get(state="odd")
 
 
-def test_a_deployment_keeps_what_is_custom_and_warns_of_hardware(
-    client: Any, lesson: Lesson, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_deployment_keeps_what_is_custom_and_takes_no_hardware(client: Any, lesson: Lesson) -> None:
     names = client.deployments.ConfigurationMetaNames
     meta = {names.NAME: f"{NAME} custom", names.ONLINE: {}, names.CUSTOM: {"team": "a"}, names.TAGS: ["test"]}
-    made = client.deployments.create(lesson.model_id, {**meta, names.HARDWARE_SPEC: {"name": "S"}})
-    deployment_id = client.deployments.get_id(made)
-    assert "hardware_spec is not offered" in capsys.readouterr().out  # the SDK prints this one
+    with pytest.raises(WMLClientError, match="hardware_spec"):
+        client.deployments.create(lesson.model_id, {**meta, names.HARDWARE_SPEC: {"name": "S"}})
+    deployment_id = client.deployments.get_id(client.deployments.create(lesson.model_id, meta))
     assert client.deployments.get_details(deployment_id)["entity"]["custom"] == {"team": "a"}
     client.deployments.update(deployment_id, {names.CUSTOM: {"team": "b"}}, background_mode=True)
     assert client.deployments.get_details(deployment_id)["entity"]["custom"] == {"team": "b"}

@@ -220,11 +220,8 @@ OPERATIONS = [
             "asset.id",
             "online.parameters.serving_name",
         ),
-        ignored=(
-            *("hardware_spec", "hardware_request", "hybrid_pipeline_hardware_specs", "verbalizer"),
-            *("asset.rev", "asset.href", "asset.resource_key"),
-        ),
-        differs="online deployments of tuned models only; they are ready at once",
+        strict=True,  # the SDK shows no warnings of this answer
+        differs="online deployments of tuned models only, on no hardware but this computer; they are ready at once",
     ),
     Operation(
         "GET",

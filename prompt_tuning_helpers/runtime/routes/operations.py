@@ -187,7 +187,7 @@ class Operation:
         fields: the fields of the body that it reads, as paths such as ``"metadata.name"`` and ``"messages[].role"``;
             a path stands for all that is in it, too. Others are warned of. ``None`` where the body is not checked.
         ignored: fields that the hosted service knows and that have no meaning here; they are warned of.
-        strict: whether other fields are refused, as filters have to be: without them an answer would be too long.
+        strict: whether other fields are refused: those that filter have to be, and those of whose warning nobody hears.
         public: whether it is answered without a token.
         streams_body: whether the handler reads the body itself.
         heavy: whether the handler, a plain function, takes so long or so much memory that few may run at once.
