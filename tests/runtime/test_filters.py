@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.http.errors import ApiError
-from prompt_tuning_helpers.runtime.routes.searches import has_tags, read_search
+from prompt_tuning_helpers.runtime.routes.searches import fits_tags, has_tags, read_search
 from tests.support.calls import BASE, training_body, upload, wait_for_training
 
 TAGS = st.sampled_from(["a", "b", "two words", "rock and roll", "this or that"])
@@ -40,8 +40,7 @@ def test_deployments(client: TestClient, project: dict[str, str], model: str) ->
     everything = {"one", "two", "three"}
     assert found() == everything
     assert found(("tag.value", "test")) == {"one", "two"}
-    assert found(("tag.value", "test and a")) == {"one"}
-    assert found(("tag.value", "a or b")) == {"one", "two"}
+    assert found(("tag.value", "test and a")) == found(("tag.value", "a or b")) == set()
     assert found(("tag.value", "test"), ("tag.value", "b")) == {"two"}
     assert found(("tag.value", "nobody's")) == set()
     assert found(("name", "two")) == {"two"}
@@ -84,7 +83,8 @@ def test_trainings(client: TestClient, project: dict[str, str], asset: str) -> N
     waiting = start("waiting", ["test", "b"])
     wait_for_training(client, project, running, "running")
     assert found() == found(tag_value="test") == {"running", "waiting"}
-    assert found(tag_value="test and a") == {"running"}
+    assert found(tag_value="a") == {"running"}
+    assert found(tag_value="a or b") == set()
     assert found(tag_value="b") == {"waiting"}
     assert found(tag_value="c") == set()
     assert found(state="queued") == {"waiting"}
@@ -112,7 +112,14 @@ def test_models(client: TestClient, project: dict[str, str], train: Callable[...
     assert found() == found(search="*:*") == {"one", "two"}
     assert found(tag_value="one") == found(name="one") == found(search="asset.name:one") == {"one"}
     assert found(search="asset.name:t* AND asset.tags:two") == {"two"}
-    assert found(tag_value="three") == found(name="on") == found(search='asset.name:"t*"') == set()
+    assert found(tag_value="one or two") == {"one", "two"}
+    assert (
+        found(tag_value="three")
+        == found(tag_value="one and two")
+        == found(name="on")
+        == found(search='asset.name:"t*"')
+        == set()
+    )
     assert client.get("/ml/v4/models", params={**project, "search": "one"}).status_code == 400
 
 
@@ -222,10 +229,12 @@ def test_expressions_of_tags(tags: set[str], groups: list[list[str]]) -> None:
     plain = [group for group in plain if group]
     if plain:
         expression = " or ".join(" and ".join(group) for group in plain)
-        assert has_tags(tags, [expression]) == any(set(group) <= tags for group in plain)
+        assert fits_tags(tags, [expression]) == any(set(group) <= tags for group in plain)
     for tag in tags:
+        assert fits_tags(tags, [tag])
         assert has_tags(tags, [tag])
-    assert has_tags(tags, [group[0] for group in plain]) == ({group[0] for group in plain} <= tags)
+    firsts = [group[0] for group in plain]
+    assert has_tags(tags, firsts) == fits_tags(tags, firsts) == (set(firsts) <= tags)
 
 
 @given(text=st.text(max_size=30) | st.from_regex(r"(a|b|c):.{0,9}( AND (a|b):.{0,9})?", fullmatch=True))

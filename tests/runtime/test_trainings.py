@@ -167,7 +167,7 @@ def test_list_filters_and_pages(client: TestClient, project: dict[str, str], tra
     assert [item["metadata"]["id"] for item in first["resources"] + rest["resources"]] == made[::-1]
     assert "next" not in rest
     tag = first["resources"][0]["metadata"]["tags"][1]
-    tagged = client.get("/ml/v4/trainings", params={**project, "tag.value": f"prompt_tuning and {tag}"}).json()
+    tagged = client.get("/ml/v4/trainings", params={**project, "tag.value": ["prompt_tuning", tag]}).json()
     assert tagged["total_count"] == 1
     assert client.get("/ml/v4/trainings", params={**project, "state": "odd"}).status_code == 400
     assert client.get("/ml/v4/trainings", params={**project, "limit": "0"}).status_code == 400

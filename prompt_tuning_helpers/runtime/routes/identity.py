@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 
+from ..endpoint import command_line
 from ..http.errors import bad_request
 from ..tokens import TOKEN_SECONDS
 from .operations import Operation, RequestContext
@@ -28,7 +29,7 @@ async def create_token(context: RequestContext) -> Response:
         return _refuse(
             "BXNIM0415E",
             "Provided API key could not be found. The key of the local runtime is printed by "
-            "`python -m prompt_tuning_helpers.runtime env`.",
+            f"`{_command_for_key(context)}`.",
         )
     token, expires_at = _issue(context, "cloud")
     return context.answer(
@@ -48,7 +49,7 @@ async def authorize(context: RequestContext) -> Response:
     api_key = context.fields().text("api_key") or ""
     if not _is_key(context, api_key):
         raise bad_request(
-            "api_key is not this runtime's; `python -m prompt_tuning_helpers.runtime env` prints it.",
+            f"api_key is not this runtime's; `{_command_for_key(context)}` prints it.",
             "invalid_credentials",
         )
     token, _ = _issue(context, "cpd")
@@ -58,6 +59,10 @@ async def authorize(context: RequestContext) -> Response:
 async def get_cpd_version(_: RequestContext) -> Response:
     """Give the version of Cloud Pak for Data whose dialect is spoken."""
     return JSONResponse({"version": CPD_VERSION})
+
+
+def _command_for_key(context: RequestContext) -> str:
+    return command_line("env", context.runtime.state.root)
 
 
 def _is_key(context: RequestContext, api_key: str) -> bool:

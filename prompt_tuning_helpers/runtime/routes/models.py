@@ -11,7 +11,7 @@ from ..http.patches import FIELDS, read_changes
 from ..store.models import Model
 from .assets import delete_tuned_model
 from .operations import PAGE, Operation, RequestContext, no_content
-from .searches import ALL, has_tags, read_search
+from .searches import ALL, fits_tags, read_search
 
 CHANGEABLE = ("/name", "/description", "/tags")
 SEARCHED = ("asset.name", "asset.asset_id", "asset.tags")
@@ -65,7 +65,7 @@ def list_models(context: RequestContext) -> Response:
 
     def is_wanted(model: Model) -> bool:
         values = dict(zip(SEARCHED, ([model.name], [model.id], model.tags), strict=True))
-        return name in (None, model.name) and has_tags(model.tags, tags) and is_found(values)
+        return name in (None, model.name) and fits_tags(model.tags, tags) and is_found(values)
 
     context.query_flag("summary")  # the SDK sends it; these documents have no summary
     limit, start = context.page()

@@ -11,8 +11,13 @@ ALL = "*:*"
 OPERATORS = re.compile(r"\s(OR|NOT|\|\||&&)\s|^NOT\s")
 
 
-def has_tags(tags: Collection[str], expressions: Collection[str]) -> bool:
-    """Tell whether tags fit all that a query says of them.
+def has_tags(tags: Collection[str], wanted: Collection[str]) -> bool:
+    """Tell whether all that are wanted are among some tags."""
+    return set(wanted) <= set(tags)
+
+
+def fits_tags(tags: Collection[str], expressions: Collection[str]) -> bool:
+    """Tell whether tags fit all that a query of models says of them, which knows ``and`` and ``or``.
 
     Args:
         tags: of a resource.
