@@ -190,7 +190,10 @@ class World:
     def send(self, method: str, path: str, project: str, **body: Any) -> httpx.Response:
         """Make a request that the SDK has no call for; an answer that is an error is raised."""
         headers = {"Authorization": f"Bearer {self.client(project).client.token}"}
-        answer = self._plain.request(method, path, params={"project_id": project}, headers=headers, **body)
+        # Neither a link nor an operation on projects themselves reads the project from the query.
+        reads_it = not path.startswith("https:") and "/projects" not in path
+        params = {"project_id": project} if reads_it else None
+        answer = self._plain.request(method, path, params=params, headers=headers, **body)
         return answer.raise_for_status()
 
     def ask(self, call: Callable[[], Any], *refusals: int) -> Answer:
