@@ -135,7 +135,8 @@ def _connect(credentials: Credentials) -> Iterator[Ask]:
         def ask(question: Question) -> str:
             deployment, prompt = question
             body = {"input": prompt, "parameters": {"max_new_tokens": 10}}
-            answer = client.post(f"/ml/v1/deployments/{deployment}/text/generation", json=body).raise_for_status()
+            path = f"/ml/v1/deployments/{deployment}/text/generation?version=2026-10-14"
+            answer = client.post(path, json=body).raise_for_status()
             return str(answer.json()["results"][0]["generated_text"])
 
         yield ask

@@ -386,7 +386,8 @@ def _own_runtime_at(url: str, folder: Path) -> "Endpoint":
         raise ConnectionSetupError(
             f"{URL} points to this computer ({url}), but the runtime that keeps its state in {folder} {there}. "
             "Your key goes nowhere else on this computer. Unset WATSONX_APIKEY, and connect() finds your runtime by "
-            f"itself or starts it; or set all variables, LOCAL_WATSONX_STATE among them, anew with: {SET_UP}"
+            f"itself or starts it; or set all variables, LOCAL_WATSONX_STATE among them, anew with: {SET_UP}, and "
+            "in it the --state that it was started with, if any."
         )
     with contextlib.suppress(OSError):
         use(folder)

@@ -92,7 +92,8 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         dialect = "cloud" if operation.public else _authenticate(runtime, request)
         largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
         body = b"" if operation.streams_body else await read_body(request, largest)
-        context = RequestContext(runtime, request, body, dialect)
+        operation.check(request.query_params, body)
+        context = RequestContext(runtime, request, body, dialect, operation)
         if inspect.iscoroutinefunction(operation.handler):
             return cast(Response, await operation.handler(context))
         if operation.heavy:

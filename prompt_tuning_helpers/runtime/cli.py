@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from .._files import PRIVATE_FILE
 from ..engine.sources import DEFAULT_SOURCE
-from .endpoint import Endpoint, default_state, live_record, running_endpoint, stop_recorded
+from .clients import LINES_OF_CLIENTS, variables_of_clients
+from .endpoint import Endpoint, command_line, default_state, live_record, running_endpoint, stop_recorded
 from .jobs.folder import end_recorded_processes
 from .process.processes import KnownProcess, end_when
 from .sources import select_models
@@ -27,7 +28,8 @@ app = typer.Typer(
     help="A local watsonx.ai runtime: prompt tuning through the official SDK, on this machine.",
 )
 StateOption = Annotated[
-    Path | None, typer.Option("--state", help="The state folder; by default one of the user's own.")
+    Path | None,
+    typer.Option("--state", envvar="LOCAL_WATSONX_STATE", help="The state folder; by default one of the user's own."),
 ]
 
 
@@ -73,7 +75,7 @@ def serve(
             folder,
             Engine(selection.models),
             port,
-            on_started=lambda endpoint: _announce(endpoint, state),
+            on_started=lambda endpoint: _announce(endpoint, folder.root),
             while_used=while_used,
             aliases=selection.aliases,
             keep_settings=keep_settings,
@@ -95,8 +97,11 @@ def env(state: StateOption = None) -> None:
         "WATSONX_PROJECT_ID": endpoint.project_id,
         "SSL_CERT_FILE": endpoint.ca_bundle,
         "LOCAL_WATSONX_STATE": str(_state(state).root),
+        **variables_of_clients(endpoint),
     }
     typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
+    for client, lines in LINES_OF_CLIENTS.items():
+        typer.echo(f"# {client}: {lines}")
 
 
 @app.command()
@@ -135,15 +140,9 @@ def reset(state: StateOption = None) -> None:
     typer.echo(f"Cleared {folder.root}.")
 
 
-def _announce(endpoint: Endpoint, folder: Path | None) -> None:
+def _announce(endpoint: Endpoint, folder: Path) -> None:
     typer.echo(f"Serving {', '.join(endpoint.models)} at {endpoint.url}")
-    typer.echo(f'Set up a shell for it with: eval "$({_command("env", folder)})"')
-
-
-def _command(name: str, folder: Path | None) -> str:
-    """Write the command line of another command for the same state folder."""
-    option = f" --state {shlex.quote(str(folder.absolute()))}" if folder else ""
-    return f"python -m prompt_tuning_helpers.runtime {name}{option}"
+    typer.echo(f'Set up a shell for it with: eval "$({command_line("env", folder)})"')
 
 
 def _state(folder: Path | None) -> State:
@@ -174,7 +173,7 @@ def _describe_none(folder: Path | None) -> str:
     state = _state(folder)
     record = live_record(state.root)
     if record is None:
-        return f"No runtime runs on {state.root}. Start one with: {_command('serve', folder)}"
+        return f"No runtime runs on {state.root}. Start one with: {command_line('serve', state.root)}"
     if record.endpoint is not None:
         return (
             f"The runtime on {state.root} (process {record.process.pid}) does not answer. Its log may say why: "

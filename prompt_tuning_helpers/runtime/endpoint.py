@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shlex
 import ssl
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,12 @@ class Endpoint:
 def default_state() -> Path:
     """Give the state folder of a runtime that was not told another."""
     return platformdirs.user_data_path("prompt-tuning-helpers") / "runtime"
+
+
+def command_line(name: str, state: Path) -> str:
+    """Write the command line of one of the runtime's commands for a state folder."""
+    option = "" if state == default_state() else f" --state {shlex.quote(str(state))}"
+    return f"python -m prompt_tuning_helpers.runtime {name}{option}"
 
 
 @dataclass(frozen=True)

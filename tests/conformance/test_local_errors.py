@@ -53,7 +53,7 @@ def test_setting_out_of_range(experiment: Any, lesson: Lesson) -> None:
 
 
 def test_models_cannot_be_stored_later(experiment: Any, lesson: Lesson) -> None:
-    with pytest.raises(WMLClientError, match="auto_update_model=False is not offered"):
+    with pytest.raises(WMLClientError, match="auto_update_model must be true"):
         make_tuner(experiment, TINY, auto_update_model=False).run([DataConnection(data_asset_id=lesson.asset_id)])
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import httpx
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
+from tests.support.calls import VERSION
 from tests.support.service import TINY
 
 HANGING_UP = 16  # two batches
@@ -29,7 +30,7 @@ def test_the_next_answer_does_not_wait_for_those_that_nobody_wants(live_runtime:
 
         def ask(text: str, parameters: dict[str, int]) -> float:
             started = time.monotonic()
-            client.post("/ml/v1/text/generation", content=body(text, parameters)).raise_for_status()
+            client.post(f"/ml/v1/text/generation?version={VERSION}", content=body(text, parameters)).raise_for_status()
             return time.monotonic() - started
 
         ask("warm up", {"max_new_tokens": 1})

@@ -35,6 +35,7 @@ def nested(value: Any) -> Fields:
             True,
             "outer.inner must be a whole number from 0 to 5; it is true.",
         ),
+        (lambda fields: fields.integer("inner", 1, 1), 2, "outer.inner must be 1; it is 2."),
         (lambda fields: fields.number("inner", 2), 0, "outer.inner must be a number above 0 and at most 2; it is 0."),
         (lambda fields: fields.number("inner", 2, 1), 0.5, "outer.inner must be a number from 1 to 2; it is 0.5."),
         (lambda fields: fields.flag("inner"), "yes", 'outer.inner must be true or false; it is "yes".'),

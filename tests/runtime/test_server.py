@@ -55,9 +55,14 @@ def test_only_its_owner_reads_the_state(served: tuple[Path, Endpoint]) -> None:
 def test_env_is_for_a_shell(served: tuple[Path, Endpoint]) -> None:
     state, endpoint = served
     printed = run_cli(state, "env").stdout
-    words = shlex.split(printed)
+    words = shlex.split(printed, comments=True)
     assert words[0] == "export"
     assert dict(word.split("=", 1) for word in words[1:]) == {
+        "WATSONX_IAM_URL": f"{endpoint.url}/identity/token",
+        "WATSONX_AI_AUTH_TYPE": "iam",
+        "WATSONX_AI_APIKEY": endpoint.api_key,
+        "WATSONX_AI_AUTH_URL": endpoint.url,
+        "NODE_EXTRA_CA_CERTS": endpoint.ca_bundle,
         "WATSONX_URL": endpoint.url,
         "WATSONX_APIKEY": endpoint.api_key,
         "WATSONX_PROJECT_ID": endpoint.project_id,

@@ -96,13 +96,12 @@ def test_a_training_is_completed_together_with_its_model(
     assert Models(database, tmp_path).page("p", 9) == ([model], 1)
 
 
-def test_only_older_trainings_are_ahead(trainings: Trainings) -> None:
+def test_only_who_waits_for_another_training_is_queued(trainings: Trainings) -> None:
     first, second = (trainings.create(name, "p", "T", "", [], REQUEST) for name in ("one", "two"))
     assert trainings.next_waiting() == first
-    assert trainings.has_others_ahead(second)
-    assert not trainings.has_others_ahead(first)
+    assert list(map(trainings.shown_states(), (first, second))) == ["pending", "queued"]
     assert trainings.cancel(first.id)
-    assert not trainings.has_others_ahead(second)
+    assert trainings.shown_states()(second) == "pending"
     assert trainings.next_waiting() == second
 
 

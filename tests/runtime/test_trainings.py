@@ -170,7 +170,7 @@ def test_list_filters_and_pages(client: TestClient, project: dict[str, str], tra
     assert [item["metadata"]["id"] for item in first["resources"] + rest["resources"]] == made[::-1]
     assert "next" not in rest
     tag = first["resources"][0]["metadata"]["tags"][1]
-    tagged = client.get("/ml/v4/trainings", params={**project, "tag_value": f"prompt_tuning,{tag}"}).json()
+    tagged = client.get("/ml/v4/trainings", params={**project, "tag.value": ["prompt_tuning", tag]}).json()
     assert tagged["total_count"] == 1
     assert client.get("/ml/v4/trainings", params={**project, "state": "odd"}).status_code == 400
     assert client.get("/ml/v4/trainings", params={**project, "limit": "0"}).status_code == 400
@@ -316,7 +316,9 @@ def test_wrong_settings(
     ("change", "message"),
     [
         ({"name": None}, "name is missing"),
-        ({"auto_update_model": False}, "auto_update_model=False is not offered"),
+        ({"auto_update_model": False}, "auto_update_model must be true; left out, it is false"),
+        ({"auto_update_model": None}, "auto_update_model must be true"),
+        ({"results_reference": {"type": "connection_asset"}}, "results_reference.type must be container or fs"),
         ({"training_data_references": []}, "a list of one object"),
         ({"training_data_references": [{"type": "container"}]}, "type must be data_asset"),
         ({"prompt_tuning": None}, "prompt_tuning is missing"),

@@ -33,6 +33,21 @@ def test_serving_names_stay_unique(client: TestClient, project: dict[str, str], 
     assert client.post("/ml/v1/deployments/one/text/generation", json={"input": "x"}).status_code == 404
 
 
+def test_what_is_removed_is_empty(client: TestClient, project: dict[str, str], deploy: Deploy) -> None:
+    path = f"/ml/v4/deployments/{deploy('serving')}"
+    for place, value in (("/custom", {"team": "a", "deep": [1]}), ("/tags", ["one"]), ("/description", "text")):
+        client.patch(path, params=project, json=change(place, value))
+    changed = client.get(path, params=project).json()
+    assert changed["entity"]["custom"] == {"team": "a", "deep": [1]}
+    assert (changed["metadata"]["tags"], changed["metadata"]["description"]) == (["one"], "text")
+    removals = [{"op": "remove", "path": p} for p in ("/custom", "/tags", "/description", "/online/parameters")]
+    changed = client.patch(path, params=project, json=removals).json()
+    assert changed == client.get(path, params=project).json()
+    assert changed["entity"]["custom"] == {}
+    assert (changed["metadata"]["tags"], changed["metadata"]["description"]) == ([], "")
+    assert client.post("/ml/v1/deployments/serving/text/generation", json={"input": "x"}).status_code == 404
+
+
 def test_model_is_renamed(client: TestClient, project: dict[str, str], model: str) -> None:
     path = f"/ml/v4/models/{model}"
     changed = client.patch(path, params=project, json=change("/name", "new")).json()
@@ -46,7 +61,10 @@ def test_model_is_renamed(client: TestClient, project: dict[str, str], model: st
         ({"name": "new"}, "must be a JSON Patch"),
         (["x"], "must be a JSON Patch"),
         ([{"path": "/name", "value": "new"}], "op is missing"),
-        (change("/name", None, "remove"), "op must be one of add, replace"),
+        (change("/name", "new", "move"), "op must be one of add, replace, remove"),
+        (change("/name", None, "remove"), "name is missing"),
+        (change("/description", "old", "remove"), "value is not for the op remove"),
+        ([{"op": "replace", "path": "/description"}], "value is missing"),
         (change("/created_at", "now"), "path must be one of /name"),
         (change("/name", ""), "name is missing"),
         (change("/name", 5), "name must be a string"),

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message
 
 from prompt_tuning_helpers.runtime.app import create_app
 from prompt_tuning_helpers.runtime.context import Runtime
+from tests.support.calls import VERSION
 
 HOST = "127.0.0.1"
 HANG_UP: Message = {"type": "http.disconnect"}
@@ -50,7 +51,7 @@ async def exchange(
         "scheme": "https",
         "path": parts.path,
         "raw_path": parts.path.encode(),
-        "query_string": parts.query.encode(),
+        "query_string": f"{parts.query}&version={VERSION}".lstrip("&").encode(),
         "headers": [(b"host", HOST.encode()), (b"authorization", f"Bearer {token}".encode())],
     }
     reply = Reply()

@@ -13,6 +13,7 @@ from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
 from prompt_tuning_helpers.runtime.store.state import State
 from tests.support.fake_engine import FakeEngine, fake_tune_command
 
+VERSION = "2026-10-14"
 BASE = "local/fake"
 ALIAS = "ibm/granite-13b-instruct-v2"
 ROWS = [{"input": f"review {number}", "output": str(number % 2)} for number in range(10)]
@@ -30,7 +31,15 @@ def open_fake(root: Path, keep_settings: bool = False) -> Runtime:
 def open_client(runtime: Runtime) -> TestClient:
     """A client with a token."""
     token, _ = runtime.tokens.issue("access", 600)
-    return TestClient(create_app(runtime), base_url="https://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+    client = TestClient(create_app(runtime), base_url="https://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+    client.event_hooks = {"request": [add_version]}
+    return client
+
+
+def add_version(request: httpx.Request) -> None:
+    """Give a request the version that it needs, unless it has one; a hook for clients."""
+    if request.url.path.startswith("/ml/v") and "version" not in request.url.params:
+        request.url = request.url.copy_set_param("version", VERSION)
 
 
 def upload(client: TestClient | httpx.Client, project: dict[str, str], content: bytes, name: str = "rows.json") -> str:

@@ -210,7 +210,9 @@ class Ledger:
         content: bytes | None = None,
         query: dict[str, str] | None = None,
     ) -> Any:
-        answer = client.request(method, path, params={**self.project, **(query or {})}, json=json, content=content)
+        # A link says by itself what it is for.
+        params = None if path.startswith("https:") else {**self.project, **(query or {})}
+        answer = client.request(method, path, params=params, json=json, content=content)
         assert answer.status_code == status, f"{method} {path} {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 

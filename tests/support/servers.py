@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, running_endpoint
+from tests.support.calls import add_version
 from tests.support.environment import REPOSITORY
 
 START_SECONDS = 60.0
@@ -61,6 +62,7 @@ def connect(endpoint: Endpoint) -> Iterator[httpx.Client]:
         form = {"apikey": endpoint.api_key, "grant_type": "urn:ibm:params:oauth:grant-type:apikey"}
         token = client.post("/identity/token", data=form).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
+        client.event_hooks = {"request": [add_version]}
         yield client
 
 

@@ -23,6 +23,7 @@ from ibm_watsonx_ai.experiment import TuneExperiment
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
 from prompt_tuning_helpers.runtime.jobs.folder import end_recorded_processes
 from prompt_tuning_helpers.runtime.store.state import State
+from tests.support.calls import add_version
 from tests.support.servers import changed_command, start_runtime, wait_until
 from tests.support.service import make_credentials
 from tests.support.trouble import Kind, share, shift_starts_of_processes
@@ -85,6 +86,7 @@ class World:
         self.start()
         context = ssl.create_default_context(cafile=self.endpoint.ca_bundle)
         self._plain = httpx.Client(base_url=self.endpoint.url, verify=context, trust_env=False, timeout=30)
+        self._plain.event_hooks = {"request": [add_version]}
 
     def start(self, killed_after: int | None = None) -> None:
         """Start the server, which may be killed after so many changes, maybe before it answers."""
@@ -188,7 +190,10 @@ class World:
     def send(self, method: str, path: str, project: str, **body: Any) -> httpx.Response:
         """Make a request that the SDK has no call for; an answer that is an error is raised."""
         headers = {"Authorization": f"Bearer {self.client(project).client.token}"}
-        answer = self._plain.request(method, path, params={"project_id": project}, headers=headers, **body)
+        # Neither a link nor an operation on projects themselves reads the project from the query.
+        reads_it = not path.startswith("https:") and "/projects" not in path
+        params = {"project_id": project} if reads_it else None
+        answer = self._plain.request(method, path, params=params, headers=headers, **body)
         return answer.raise_for_status()
 
     def ask(self, call: Callable[[], Any], *refusals: int) -> Answer:

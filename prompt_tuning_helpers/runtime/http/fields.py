@@ -76,9 +76,8 @@ class Fields:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise bad_request(
-                f"{self.where}{name} must be a whole number from {least} to {most}; it is {shorten(value)}."
-            )
+            limits = f"a whole number from {least} to {most}" if least < most else str(least)
+            raise bad_request(f"{self.where}{name} must be {limits}; it is {shorten(value)}.")
         return value
 
     def number(self, name: str, most: float, least: float | None = None) -> float | None:
@@ -146,7 +145,15 @@ def parse_fields(body: bytes) -> Fields:
     Raises:
         ApiError: 400 for anything else.
     """
-    document = parse_json(body)
+    return as_fields(parse_json(body))
+
+
+def as_fields(document: Any) -> Fields:
+    """Take a JSON document for an object.
+
+    Raises:
+        ApiError: 400 for anything else.
+    """
     if not isinstance(document, dict):
         raise bad_request(f"The body must be a JSON object; it is {shorten(document)}.", "json_type_error")
     return Fields(document)

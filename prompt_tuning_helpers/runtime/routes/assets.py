@@ -2,15 +2,20 @@
 
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import Fields, shorten
 from ..store.assets import Asset, Attachment
 from ..store.models import Model
 from .operations import LONGEST_PAGE, Operation, RequestContext, no_content
+from .searches import ALL, read_search
 
-NAME_QUERY = "asset.name:"
+SEARCHED = ("asset.name", "asset.asset_type", "asset.asset_id", "asset.tags")
+SORTS = ("-asset.created_at", "-asset.created_at<string>")  # the order there is, as the SDK asks for it
+INCLUDED = ("entity", "attachments")
+EXPERIMENT = "wx_prompt_tune"  # the type of the asset that the trainings of a group share
+COUNTRY, CATEGORY = "us", "USER"
 DUPLICATE_ACTIONS = ("IGNORE", "REJECT")
 
 
@@ -27,8 +32,8 @@ def asset_document(asset: Asset, attachments: list[Attachment]) -> dict[str, Any
             "tags": asset.tags,
             "asset_type": asset.asset_type,
             "asset_state": "available",
-            "asset_category": "USER",
-            "origin_country": "us",
+            "asset_category": CATEGORY,
+            "origin_country": COUNTRY,
             "created": asset.created_at,
             "created_at": asset.created_at,
             "size": sum(attachment.size or 0 for attachment in complete),
@@ -77,19 +82,19 @@ def create_asset(context: RequestContext) -> Response:
     asset_type = metadata.required_text("asset_type", 100)
     if asset_type != "data_asset":
         raise metadata.wrong("asset_type", "data_asset")
+    metadata.choice("origin_country", (COUNTRY,))
+    metadata.choice("asset_category", (CATEGORY,))
     description = metadata.text("description", 10_000) or ""
     tags = metadata.texts("tags")
     mime_type = body.object("entity").object("data_asset").text("mime_type", 255) or "application/octet-stream"
     project_id = context.project_id()
-    action = context.query("duplicate_action") or "IGNORE"
-    if action not in DUPLICATE_ACTIONS:
-        raise bad_request(f"duplicate_action must be one of {', '.join(DUPLICATE_ACTIONS)}; it is {shorten(action)}.")
+    action = context.query_choice("duplicate_action", DUPLICATE_ACTIONS)
     if action == "REJECT" and context.runtime.assets.page(project_id, asset_type, 1, name=name)[1]:
         raise ApiError(
             409, "already_exists", f"A data asset named {shorten(name)} is there already: choose another name."
         )
     asset = context.runtime.assets.create(project_id, name, asset_type, description, mime_type, tags)
-    return JSONResponse(asset_document(asset, []), status_code=201)
+    return context.answer(asset_document(asset, []), 201)
 
 
 def get_asset(context: RequestContext) -> Response:
@@ -97,38 +102,45 @@ def get_asset(context: RequestContext) -> Response:
     project_id = context.project_id()
     model = context.runtime.models.get(project_id, context.path("asset_id"))
     if model is not None:
-        return JSONResponse(model_asset_document(model))
+        return context.answer(model_asset_document(model))
     asset = find_asset(context, project_id)
-    return JSONResponse(asset_document(asset, context.runtime.assets.attachments(asset)))
+    return context.answer(asset_document(asset, context.runtime.assets.attachments(asset)))
 
 
 def search_assets(context: RequestContext) -> Response:
-    """List the assets of a type, all of them or those of one name."""
+    """List the assets of a type, all of them or those that a search finds."""
     body = context.fields() if context.body.strip() else Fields({})
-    query = body.text("query") or "*:*"
+    query = body.text("query") or ALL
+    is_found = read_search(query, SEARCHED, "query")
+    body.choice("sort", SORTS)
+    for part in (body.text("include") or "").split(","):
+        Fields({"include": part.strip()}).choice("include", INCLUDED)
     limit = body.integer("limit", 1, LONGEST_PAGE) or LONGEST_PAGE
     bookmark = body.text("bookmark", 10) or "0"
     if not (bookmark.isascii() and bookmark.isdecimal()):
         raise bad_request(f"bookmark must be the one that an earlier answer gave; it is {shorten(bookmark)}.")
-    if query == "*:*":
-        name = None
-    elif query.startswith(NAME_QUERY):
-        name = query.removeprefix(NAME_QUERY).strip().strip('"')
-    else:
-        raise bad_request(f"query must be *:* or {NAME_QUERY}<name>; it is {shorten(query)}.")
     assets, total = context.runtime.assets.page(
-        context.project_id(), context.path("asset_type"), limit, int(bookmark), name
+        context.project_id(),
+        context.path("asset_type"),
+        limit,
+        int(bookmark),
+        wanted=None if query == ALL else lambda asset: is_found(_searched(asset)),
     )
     results = [asset_document(asset, context.runtime.assets.attachments(asset)) for asset in assets]
     answer: dict[str, Any] = {"total_rows": total, "results": results}
     if int(bookmark) + len(assets) < total and assets:
         answer["next"] = {**body.values, "query": query, "limit": limit, "bookmark": str(int(bookmark) + len(assets))}
-    return JSONResponse(answer)
+    return context.answer(answer)
+
+
+def _searched(asset: Asset) -> dict[str, list[str]]:
+    return dict(zip(SEARCHED, ([asset.name], [asset.asset_type], [asset.id], asset.tags), strict=True))
 
 
 def delete_asset(context: RequestContext) -> Response:
     """Delete an asset with its files, or a tuned model."""
     project_id = context.project_id()
+    context.query_flag("purge_on_delete")  # there is no place from which what was deleted could come back
     model = context.runtime.models.get(project_id, context.path("asset_id"))
     if model is not None:
         delete_tuned_model(context, model)
@@ -149,16 +161,33 @@ OPERATIONS = [
         "/v2/assets",
         create_asset,
         "Create a data asset",
-        differs="duplicate_action knows IGNORE and REJECT",
+        query=("project_id", "duplicate_action"),
+        fields=(
+            *(f"metadata.{name}" for name in ("name", "description", "asset_type", "tags")),
+            "metadata.origin_country",
+            "metadata.asset_category",
+            "entity.data_asset.mime_type",
+        ),
+        differs="duplicate_action knows IGNORE and REJECT; the country is us and the category USER",
     ),
     Operation("GET", "/v2/assets/{asset_id}", get_asset, "Get an asset"),
-    Operation("DELETE", "/v2/assets/{asset_id}", delete_asset, "Delete an asset or a tuned model"),
+    Operation(
+        "DELETE",
+        "/v2/assets/{asset_id}",
+        delete_asset,
+        "Delete an asset or a tuned model",
+        query=("project_id", "purge_on_delete"),
+        differs="what is deleted is always gone for good",
+    ),
     Operation(
         "POST",
         "/v2/asset_types/{asset_type}/search",
         search_assets,
         "Search assets",
-        differs="the query is *:* or asset.name:<name>",
+        fields=("query", "limit", "bookmark", "sort", "include"),
+        strict=True,
+        differs=f"the query is {ALL}, or terms on {', '.join(SEARCHED)} joined by AND; newest first, always with "
+        f"{' and '.join(INCLUDED)}; there are data_asset and {EXPERIMENT}, and nothing of other types",
     ),
 ]
 NOT_OFFERED = ("PATCH /v2/assets/{asset_id}", "/v2/assets/{asset_id}/attributes")

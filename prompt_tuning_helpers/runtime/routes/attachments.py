@@ -24,6 +24,7 @@ def create_attachment(context: RequestContext) -> Response:
     body = context.fields()
     if body.flag("is_remote") or body.values.get("connection_id") is not None:
         raise bad_request("Data behind a connection is not offered here: upload the file itself.")
+    body.choice("asset_type", ("data_asset",))
     name = body.required_text("name", 255)
     mime_type = body.text("mime", 255) or "application/octet-stream"
     attachment = context.runtime.assets.attach(find_asset(context, context.project_id()), name, mime_type)
@@ -32,7 +33,7 @@ def create_attachment(context: RequestContext) -> Response:
         "attachment_id": attachment.id,
         "url1": _link(context, attachment, "upload"),
     }
-    return JSONResponse(document, status_code=201)
+    return context.answer(document, 201)
 
 
 async def upload(context: RequestContext) -> Response:
@@ -78,7 +79,7 @@ def complete_attachment(context: RequestContext) -> Response:
         complete = context.runtime.assets.complete(attachment)
         if complete is None:
             raise bad_request("The uploaded file is no longer there: upload it again.")
-    return JSONResponse(attachment_document(complete))
+    return context.answer(attachment_document(complete))
 
 
 def get_attachment(context: RequestContext) -> Response:
@@ -87,7 +88,7 @@ def get_attachment(context: RequestContext) -> Response:
     document: dict[str, Any] = attachment_document(attachment)
     if attachment.complete:
         document["url"] = _link(context, attachment, "download")
-    return JSONResponse(document)
+    return context.answer(document)
 
 
 def download(context: RequestContext) -> Response:
@@ -174,6 +175,7 @@ OPERATIONS = [
         "/v2/assets/{asset_id}/attachments",
         create_attachment,
         "Announce an asset's file",
+        fields=("asset_type", "name", "mime", "is_remote", "connection_id"),
         differs="no connections",
     ),
     Operation(
@@ -181,6 +183,7 @@ OPERATIONS = [
         "/v2/assets/{asset_id}/attachments/{attachment_id}/complete",
         complete_attachment,
         "Finish an upload",
+        fields=(),
     ),
     Operation("GET", "/v2/assets/{asset_id}/attachments/{attachment_id}", get_attachment, "Get a file's description"),
     Operation(
@@ -188,10 +191,11 @@ OPERATIONS = [
         "/upload/{token}",
         upload,
         "Upload a file",
+        query=(),
         public=True,
         streams_body=True,
         differs="a link to this host, where the hosted service links to object storage",
     ),
-    Operation("GET", "/download/{token}", download, "Download a file", public=True, differs="as for uploads"),
+    Operation("GET", "/download/{token}", download, "Download a file", query=(), public=True, differs="as for uploads"),
 ]
 NOT_OFFERED = ("DELETE /v2/assets/{asset_id}/attachments/{attachment_id}",)

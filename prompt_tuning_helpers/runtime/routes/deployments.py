@@ -4,22 +4,28 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import Fields, shorten
-from ..http.patches import read_changes
+from ..http.patches import FIELDS, read_changes
 from ..store.deployments import Deployment, ServingNameTaken
 from ..store.models import Model
 from .models import find_model
-from .operations import Operation, RequestContext, no_content
+from .operations import PAGE, Operation, RequestContext, no_content
+from .searches import has_tags
 
-CHANGEABLE = ("/name", "/description", "/tags", "/asset", "/online/parameters")
+CHANGEABLE = ("/name", "/description", "/tags", "/custom", "/asset", "/online/parameters")
+STATES = ("initializing", "updating", "ready", "failed")
+STATE = "ready"  # at once: the base model is there already
+# Of what, or with what, a deployment may be on the hosted service; here it is always of a tuned model.
+TYPES = ("prompt_tune", "foundation_model", "custom_foundation_model", "curated_foundation_model", "prompt_template")
+TYPE = "prompt_tune"
 SERVING_NAME = re.compile(r"[a-z0-9_]{1,36}", re.ASCII)
 
 
 def deployment_document(context: RequestContext, deployment: Deployment) -> dict[str, Any]:
-    """Describe a deployment as clients see it; it is ready at once, because the base model is there already."""
+    """Describe a deployment as clients see it."""
     model = context.runtime.models.get(deployment.project_id, deployment.model_id)
     names = [deployment.id] + ([deployment.serving_name] if deployment.serving_name else [])
     inference: list[dict[str, Any]] = []
@@ -30,13 +36,13 @@ def deployment_document(context: RequestContext, deployment: Deployment) -> dict
     parameters = {"serving_name": deployment.serving_name} if deployment.serving_name else {}
     entity: dict[str, Any] = {
         "asset": {"id": deployment.model_id},
-        "custom": {},
-        "deployed_asset_type": "prompt_tune",
+        "custom": deployment.custom,
+        "deployed_asset_type": TYPE,
         "name": deployment.name,
         "online": {"parameters": parameters},
         "project_id": deployment.project_id,
         "status": {
-            "state": "ready",
+            "state": STATE,
             "message": {"level": "info", "text": "The deployment is successful"},
             "inference": inference,
             "online_url": {"url": inference[0]["url"]},
@@ -64,31 +70,58 @@ def create_deployment(context: RequestContext) -> Response:
     body = context.fields()
     project_id = context.project_id(body)
     name = body.required_text("name", 255)
+    _refuse_other_kinds(body)
     online = body.required_object("online", ", the one kind of deployment offered here,")
     serving_name = _read_serving_name(online.object("parameters"))
     model = _read_model(context, project_id, body)
+    base_model_id = body.text("base_model_id") or model.base_model_id
+    if base_model_id != model.base_model_id:
+        raise bad_request(
+            f"base_model_id is {shorten(base_model_id)}, but this model was tuned on {shorten(model.base_model_id)}: "
+            "leave base_model_id out."
+        )
     description = body.text("description", 10_000) or ""
     try:
         made = context.runtime.deployments.create(
-            project_id, model.id, name, description, body.texts("tags"), serving_name
+            project_id,
+            model.id,
+            name,
+            description,
+            body.texts("tags"),
+            serving_name,
+            dict(body.object("custom").values),
         )
     except ServingNameTaken:
         raise _taken(serving_name) from None
-    return JSONResponse(deployment_document(context, made), status_code=202)
+    return context.answer(deployment_document(context, made), 202)
+
+
+def _refuse_other_kinds(body: Fields) -> None:
+    """Refuse to deploy what is no tuned model."""
+    if body.object("prompt_template").values:
+        raise bad_request(
+            "prompt_template is not offered here: deploy a tuned model, by asset.id, and send it whole prompts."
+        )
+    if body.values.get("asset") is None and body.values.get("base_model_id"):
+        raise bad_request(
+            "A base model answers without a deployment, at /ml/v1/text/generation: deploy a tuned model, by asset.id."
+        )
 
 
 def update_deployment(context: RequestContext) -> Response:
-    """Change a deployment's names, description, tags or model; its id stays."""
+    """Change a deployment's names, description, tags, custom fields or model; its id stays."""
     old = _find(context)
-    changes = read_changes(context.body, CHANGEABLE)
+    changes = read_changes(context.document(), CHANGEABLE)
     changed = {path.rsplit("/", 1)[-1]: value for path, value in changes.items()}
     serving_name = _read_serving_name(Fields(changed, "online.").object("parameters"))
-    fields = Fields({"name": old.name, "description": old.description, "tags": old.tags, **changed})
+    kept = {"name": old.name, "description": old.description, "tags": old.tags, "custom": old.custom}
+    fields = Fields({**kept, **changed})
     new = replace(
         old,
         name=fields.required_text("name", 255),
         description=fields.text("description", 10_000) or "",
         tags=fields.texts("tags"),
+        custom=dict(fields.object("custom").values),
         model_id=_read_model(context, old.project_id, fields).id if "asset" in changed else old.model_id,
         serving_name=serving_name if "parameters" in changed else old.serving_name,
     )
@@ -96,7 +129,7 @@ def update_deployment(context: RequestContext) -> Response:
         context.runtime.deployments.update(new)
     except ServingNameTaken:
         raise _taken(serving_name) from None
-    return JSONResponse(deployment_document(context, new))
+    return context.answer(deployment_document(context, new))
 
 
 def _read_serving_name(parameters: Fields) -> str | None:
@@ -116,22 +149,43 @@ def _read_model(context: RequestContext, project_id: str, body: Fields) -> Model
 def list_deployments(context: RequestContext) -> Response:
     """List a project's deployments, newest first; with ``conflict=true``, see if a serving name is taken anywhere."""
     serving_name = context.query("serving_name")
-    if (context.query("conflict") or "false").lower() == "true":
-        if serving_name is None:
-            raise bad_request("conflict=true needs a serving_name to look for.")
+    if context.query_flag("conflict"):
+        if serving_name is None or set(context.request.query_params) - {"version", "conflict", "serving_name"}:
+            raise bad_request("conflict=true needs a serving_name to look for, and goes with nothing else.")
         if context.runtime.deployments.by_serving_name(serving_name) is not None:
             raise _taken(serving_name)
         return no_content()
-    limit, start = context.page()
+    context.query_flag("attempt_activation")  # deployments here are never put to sleep
+    context.query_flag("summary")  # the SDK sends it; these documents have no summary
+    project_id, (limit, start) = context.project_id(), context.page()
+    if not _may_have(context):
+        return context.listing([], 0)
+    tags = context.query_tags()
     deployments, total = context.runtime.deployments.page(
-        context.project_id(), limit, start, context.query("asset_id"), serving_name, context.query("name")
+        project_id,
+        limit,
+        start,
+        context.query("asset_id"),
+        serving_name,
+        context.query("name"),
+        wanted=(lambda deployment: has_tags(deployment.tags, tags)) if tags else None,
     )
     return context.listing([deployment_document(context, deployment) for deployment in deployments], total)
 
 
+def _may_have(context: RequestContext) -> bool:
+    """Say whether the query asks for what deployments here are: ready, of a tuned model, and without a template."""
+    state = context.query_choice("state", STATES)
+    types = (context.query("type") or TYPE).split(" and ")
+    for kind in types:
+        Fields({"type": kind}, "The query's ").required_choice("type", TYPES)
+    return state in (None, STATE) and set(types) == {TYPE} and context.query("prompt_template_id") is None
+
+
 def get_deployment(context: RequestContext) -> Response:
     """Give one deployment."""
-    return JSONResponse(deployment_document(context, _find(context)))
+    context.query_flag("attempt_activation")
+    return context.answer(deployment_document(context, _find(context)))
 
 
 def delete_deployment(context: RequestContext) -> Response:
@@ -161,11 +215,39 @@ OPERATIONS = [
         "/ml/v4/deployments",
         create_deployment,
         "Deploy a tuned model",
-        differs="online deployments of tuned models only; they are ready at once",
+        fields=(
+            *("name", "description", "tags", "custom", "project_id", "space_id", "base_model_id", "prompt_template"),
+            "asset.id",
+            "online.parameters.serving_name",
+        ),
+        strict=True,  # the SDK shows no warnings of this answer
+        differs="online deployments of tuned models only, on no hardware but this computer; they are ready at once",
     ),
-    Operation("GET", "/ml/v4/deployments", list_deployments, "List deployments, or look up a serving name"),
-    Operation("GET", "/ml/v4/deployments/{deployment_id}", get_deployment, "Get a deployment"),
-    Operation("PATCH", "/ml/v4/deployments/{deployment_id}", update_deployment, "Change a deployment"),
+    Operation(
+        "GET",
+        "/ml/v4/deployments",
+        list_deployments,
+        "List deployments, or look up a serving name",
+        query=(
+            *("project_id", "name", "serving_name", "asset_id", "tag.value", "type", "state", "prompt_template_id"),
+            *("conflict", "attempt_activation", "summary", *PAGE),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/ml/v4/deployments/{deployment_id}",
+        get_deployment,
+        "Get a deployment",
+        query=("project_id", "attempt_activation"),
+    ),
+    Operation(
+        "PATCH",
+        "/ml/v4/deployments/{deployment_id}",
+        update_deployment,
+        "Change a deployment",
+        fields=FIELDS,
+        differs=f"{', '.join(CHANGEABLE)} only",
+    ),
     Operation("DELETE", "/ml/v4/deployments/{deployment_id}", delete_deployment, "Delete a deployment"),
 ]
 NOT_OFFERED = ("POST /ml/v4/deployments/{deployment_id}/predictions", "/ml/v4/deployment_jobs")

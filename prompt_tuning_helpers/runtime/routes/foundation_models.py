@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..catalogue import ServedModel
 from ..http.errors import ApiError
 from ..http.fields import shorten
 from .filters import matches
-from .operations import Operation, RequestContext
+from .operations import PAGE, Operation, RequestContext
 
 # The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
 TASKS = {
@@ -90,6 +90,7 @@ def find_card(context: RequestContext, model_id: str) -> ServedModel:
 def list_specs(context: RequestContext) -> Response:
     """List the base models that pass the query's filters."""
     specs = [model_spec(card) for card in context.runtime.cards.values()]
+    context.query_flag("tech_preview")  # there are no previews
     filters = context.query("filters")
     wanted = context.query("model_id")
     found = [spec for spec in specs if matches(spec, filters) and wanted in (None, spec["model_id"])]
@@ -97,17 +98,11 @@ def list_specs(context: RequestContext) -> Response:
     return context.listing(found[start : start + limit], len(found))
 
 
-def list_tasks(_: RequestContext) -> Response:
+def list_tasks(context: RequestContext) -> Response:
     """List the tasks that a prompt may be tuned for."""
     tasks = [{"task_id": task, "label": label, "rank": rank} for rank, (task, label) in enumerate(TASKS.items(), 1)]
-    return JSONResponse(
-        {
-            "total_count": len(tasks),
-            "limit": 100,
-            "first": {"href": "/ml/v1/foundation_model_tasks"},
-            "resources": tasks,
-        }
-    )
+    limit, start = context.page()
+    return context.listing(tasks[start : start + limit], len(tasks))
 
 
 def _short_number(parameters: int | None) -> str:
@@ -130,8 +125,18 @@ def _training_parameters(card: ServedModel) -> dict[str, Any]:
     return parameters
 
 
+FOR_ALL = ("project_id", *PAGE)  # the lists are the same for all projects, and need no token
 OPERATIONS = [
-    Operation("GET", "/ml/v1/foundation_model_specs", list_specs, "List base models"),
-    Operation("GET", "/ml/v1/foundation_model_tasks", list_tasks, "List tasks", public=True),
-    Operation("GET", "/ml/v1-beta/foundation_model_tasks", list_tasks, "The same, for older SDKs", public=True),
+    Operation(
+        "GET",
+        "/ml/v1/foundation_model_specs",
+        list_specs,
+        "List base models",
+        query=("filters", "model_id", "tech_preview", *FOR_ALL),
+        public=True,
+    ),
+    Operation("GET", "/ml/v1/foundation_model_tasks", list_tasks, "List tasks", query=FOR_ALL, public=True),
+    Operation(
+        "GET", "/ml/v1-beta/foundation_model_tasks", list_tasks, "The same, for older SDKs", query=FOR_ALL, public=True
+    ),
 ]

@@ -22,4 +22,6 @@ async def get_health(context: RequestContext) -> Response:
     return JSONResponse({"status": "ok", "version": package_version(), "models": sorted(context.runtime.cards)})
 
 
-OPERATIONS = [Operation("GET", "/health", get_health, "Say that the runtime is up", public=True, differs="ours alone")]
+OPERATIONS = [
+    Operation("GET", "/health", get_health, "Say that the runtime is up", query=(), public=True, differs="ours alone")
+]

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 
+from ..endpoint import command_line
 from ..http.errors import bad_request
 from ..tokens import TOKEN_SECONDS
 from .operations import Operation, RequestContext
@@ -20,6 +21,7 @@ async def create_token(context: RequestContext) -> Response:
         form = parse_qs(context.body.decode("utf-8", errors="replace"), max_num_fields=20)
     except ValueError:
         form = {}
+    context.notice(form)
     grant_type, api_key = form.get("grant_type", [""])[0], form.get("apikey", [""])[0]
     if grant_type != GRANT_TYPE:
         return _refuse("BXNIM0109E", f"The form field grant_type must be {GRANT_TYPE}.")
@@ -27,10 +29,10 @@ async def create_token(context: RequestContext) -> Response:
         return _refuse(
             "BXNIM0415E",
             "Provided API key could not be found. The key of the local runtime is printed by "
-            "`python -m prompt_tuning_helpers.runtime env`.",
+            f"`{_command_for_key(context)}`.",
         )
     token, expires_at = _issue(context, "cloud")
-    return JSONResponse(
+    return context.answer(
         {
             "access_token": token,
             "refresh_token": "not_supported",
@@ -47,16 +49,20 @@ async def authorize(context: RequestContext) -> Response:
     api_key = context.fields().text("api_key") or ""
     if not _is_key(context, api_key):
         raise bad_request(
-            "api_key is not this runtime's; `python -m prompt_tuning_helpers.runtime env` prints it.",
+            f"api_key is not this runtime's; `{_command_for_key(context)}` prints it.",
             "invalid_credentials",
         )
     token, _ = _issue(context, "cpd")
-    return JSONResponse({"_messageCode_": "200", "message": "Success", "token": token})
+    return context.answer({"_messageCode_": "200", "message": "Success", "token": token})
 
 
 async def get_cpd_version(_: RequestContext) -> Response:
     """Give the version of Cloud Pak for Data whose dialect is spoken."""
     return JSONResponse({"version": CPD_VERSION})
+
+
+def _command_for_key(context: RequestContext) -> str:
+    return command_line("env", context.runtime.state.root)
 
 
 def _is_key(context: RequestContext, api_key: str) -> bool:
@@ -75,16 +81,23 @@ def _refuse(code: str, message: str) -> Response:
     return JSONResponse(body, status_code=400)
 
 
+# Every token is a bearer token, whichever response_type says so.
+FORM: dict[str, Any] = {"query": (), "fields": ("grant_type", "apikey", "response_type")}
 OPERATIONS = [
-    Operation("POST", "/identity/token", create_token, "Exchange an API key for a token", public=True),
-    Operation("POST", "/", create_token, "The same, where older settings look for it", public=True),
+    Operation("POST", "/identity/token", create_token, "Exchange an API key for a token", **FORM, public=True),
+    Operation("POST", "/", create_token, "The same, where older settings look for it", **FORM, public=True),
     Operation(
         "POST",
         "/icp4d-api/v1/authorize",
         authorize,
         "Exchange an API key for a token, in Cloud Pak for Data mode",
+        query=(),
+        fields=("username", "api_key"),
+        ignored=("password",),
         public=True,
         differs="any user name will do; passwords are not accepted",
     ),
-    Operation("GET", "/ml/wml_services/v2/version", get_cpd_version, "The Cloud Pak for Data version", public=True),
+    Operation(
+        "GET", "/ml/wml_services/v2/version", get_cpd_version, "The Cloud Pak for Data version", query=(), public=True
+    ),
 ]

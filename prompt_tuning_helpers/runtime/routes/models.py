@@ -3,16 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..http.errors import not_found
 from ..http.fields import Fields
-from ..http.patches import read_changes
+from ..http.patches import FIELDS, read_changes
 from ..store.models import Model
 from .assets import delete_tuned_model
-from .operations import Operation, RequestContext, no_content
+from .operations import PAGE, Operation, RequestContext, no_content
+from .searches import ALL, fits_tags, read_search
 
-CHANGEABLE = ("/name", "/description")
+CHANGEABLE = ("/name", "/description", "/tags")
+SEARCHED = ("asset.name", "asset.asset_id", "asset.tags")
 
 
 def model_document(model: Model) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def model_document(model: Model) -> dict[str, Any]:
             "id": model.id,
             "name": model.name,
             "description": model.description,
+            "tags": model.tags,
             "project_id": model.project_id,
             "created_at": model.created_at,
             "modified_at": model.created_at,
@@ -52,29 +55,38 @@ def find_model(context: RequestContext, project_id: str, model_id: str) -> Model
 
 def get_model(context: RequestContext) -> Response:
     """Give one tuned model."""
-    return JSONResponse(model_document(find_model(context, context.project_id(), context.path("model_id"))))
+    return context.answer(model_document(find_model(context, context.project_id(), context.path("model_id"))))
 
 
 def list_models(context: RequestContext) -> Response:
-    """List a project's tuned models, newest first."""
+    """List a project's tuned models, newest first: all, or those of a name, with tags, or that a search finds."""
+    name, tags = context.query("name"), context.query_tags()
+    is_found = read_search(context.query("search") or ALL, SEARCHED, "The query's search")
+
+    def is_wanted(model: Model) -> bool:
+        values = dict(zip(SEARCHED, ([model.name], [model.id], model.tags), strict=True))
+        return name in (None, model.name) and fits_tags(model.tags, tags) and is_found(values)
+
+    context.query_flag("summary")  # the SDK sends it; these documents have no summary
     limit, start = context.page()
-    models, total = context.runtime.models.page(context.project_id(), limit, start)
+    models, total = context.runtime.models.page(context.project_id(), limit, start, is_wanted)
     return context.listing([model_document(model) for model in models], total)
 
 
 def update_model(context: RequestContext) -> Response:
-    """Change a model's name or description."""
+    """Change a model's name, description or tags."""
     model = find_model(context, context.project_id(), context.path("model_id"))
-    changes = read_changes(context.body, CHANGEABLE)
+    changes = read_changes(context.document(), CHANGEABLE)
     new = {path.removeprefix("/"): value for path, value in changes.items()}
-    fields = Fields({"name": model.name, "description": model.description, **new})
+    fields = Fields({"name": model.name, "description": model.description, "tags": model.tags, **new})
     changed = replace(
         model,
         name=fields.required_text("name", 255),
         description=fields.text("description", 10_000) or "",
+        tags=fields.texts("tags"),
     )
     context.runtime.models.update(changed)
-    return JSONResponse(model_document(changed))
+    return context.answer(model_document(changed))
 
 
 def delete_model(context: RequestContext) -> Response:
@@ -84,14 +96,22 @@ def delete_model(context: RequestContext) -> Response:
 
 
 OPERATIONS = [
-    Operation("GET", "/ml/v4/models", list_models, "List tuned models"),
+    Operation(
+        "GET",
+        "/ml/v4/models",
+        list_models,
+        "List tuned models",
+        query=("project_id", "name", "tag.value", "search", "summary", *PAGE),
+        differs=f"the search has terms on {', '.join(SEARCHED)} joined by AND",
+    ),
     Operation("GET", "/ml/v4/models/{model_id}", get_model, "Get a tuned model"),
     Operation(
         "PATCH",
         "/ml/v4/models/{model_id}",
         update_model,
         "Change a tuned model",
-        differs="its name and description only",
+        fields=FIELDS,
+        differs="its name, description and tags only",
     ),
     Operation("DELETE", "/ml/v4/models/{model_id}", delete_model, "Delete a tuned model"),
 ]

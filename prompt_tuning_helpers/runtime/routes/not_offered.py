@@ -1,19 +1,19 @@
 """What clients ask about in passing and this runtime does not have: empty lists, and a 404 that says so."""
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..http.errors import not_found
-from .operations import Operation, RequestContext
+from .operations import PAGE, Operation, RequestContext
 
 
-def list_nothing(_: RequestContext) -> Response:
+def list_nothing(context: RequestContext) -> Response:
     """Give an empty list in the platform's shape."""
-    return JSONResponse({"total_results": 0, "resources": []})
+    return context.answer({"total_results": 0, "resources": []})
 
 
-def list_no_results(_: RequestContext) -> Response:
+def list_no_results(context: RequestContext) -> Response:
     """Give an empty list as older SDKs expect it."""
-    return JSONResponse({"results": []})
+    return context.answer({"results": []})
 
 
 def refuse_fine_tuning(_: RequestContext) -> Response:
@@ -27,24 +27,37 @@ def refuse_prompt(_: RequestContext) -> Response:
 
 
 def _nothing(path: str, what: str) -> Operation:
-    return Operation("GET", path, list_nothing, f"List {what}", differs="always empty")
+    return Operation("GET", path, list_nothing, f"List {what}", query=FILTERS, differs="always empty")
 
 
+def _refused(method: str, path: str) -> Operation:
+    summary = "Refused: there is no fine-tuning"
+    return Operation(method, path, refuse_fine_tuning, summary, query=None)
+
+
+KINDS = ("functions", "experiments", "pipelines", "ai_services")
+# What such lists can be filtered by; no filter finds anything.
+FILTERS = (
+    "project_id",
+    *PAGE,
+    *("name", "type", "tag.value", "search", "include", "member", "roles", "summary", "system_runtimes"),
+)
 OPERATIONS = [
     _nothing("/v2/software_specifications", "software specifications"),
     _nothing("/v2/hardware_specifications", "hardware specifications"),
     _nothing("/v2/spaces", "deployment spaces"),
-    _nothing("/ml/v4/functions", "functions"),
+    *(_nothing(f"/ml/v4/{kind}", kind.replace("ai_", "AI ")) for kind in KINDS),
     Operation(
         "GET",
         "/ml/v4/list/software_specifications",
         list_no_results,
         "The same, for older SDKs",
+        query=FILTERS,
         differs="always empty",
     ),
-    Operation("GET", "/ml/v1/fine_tunings", refuse_fine_tuning, "Refused: there is no fine-tuning"),
-    Operation("POST", "/ml/v1/fine_tunings", refuse_fine_tuning, "Refused: there is no fine-tuning"),
-    Operation("GET", "/ml/v1/fine_tunings/{training_id}", refuse_fine_tuning, "Refused: there is no fine-tuning"),
-    Operation("DELETE", "/ml/v1/fine_tunings/{training_id}", refuse_fine_tuning, "Refused: there is no fine-tuning"),
-    Operation("GET", "/wx/v1/prompts/{prompt_id}", refuse_prompt, "Refused: there are no prompt templates"),
+    _refused("GET", "/ml/v1/fine_tunings"),
+    _refused("POST", "/ml/v1/fine_tunings"),
+    _refused("GET", "/ml/v1/fine_tunings/{training_id}"),
+    _refused("DELETE", "/ml/v1/fine_tunings/{training_id}"),
+    Operation("GET", "/wx/v1/prompts/{prompt_id}", refuse_prompt, "Refused: there are no prompt templates", query=None),
 ]

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..http.errors import bad_request, not_found
 from ..removal import remove_project
 from ..store.projects import Project
-from .operations import Operation, RequestContext, no_content
+from .operations import PAGE, Operation, RequestContext, no_content
 
+PROJECT_TYPE = "wx"
 # The SDK builds the place of a training's results from these before it starts one; nothing is ever contacted.
 STORAGE: dict[str, Any] = {
     "type": "bmcos_object_storage",
@@ -39,7 +40,7 @@ def project_document(project: Project) -> dict[str, Any]:
             "description": project.description,
             "generator": "local-watsonx-runtime",
             "public": False,
-            "type": "wx",
+            "type": PROJECT_TYPE,
             "storage": STORAGE,
         },
     }
@@ -47,22 +48,29 @@ def project_document(project: Project) -> dict[str, Any]:
 
 def get_project(context: RequestContext) -> Response:
     """Give one project."""
-    return JSONResponse(project_document(_find(context)))
+    return context.answer(project_document(_find(context)))
 
 
 def list_projects(context: RequestContext) -> Response:
-    """List all projects, or those of one name."""
-    name = context.query("name")
-    projects = [project for project in context.runtime.projects.all() if name in (None, project.name)]
-    return JSONResponse({"total_results": len(projects), "resources": [project_document(item) for item in projects]})
+    """List all projects, or those of one name or type."""
+    name, kind = context.query("name"), context.query("type")
+    projects = [
+        project
+        for project in context.runtime.projects.all()
+        if name in (None, project.name) and kind in (None, PROJECT_TYPE)
+    ]
+    limit, start = context.page()
+    page = [project_document(project) for project in projects[start : start + limit]]
+    return context.listing(page, len(projects), total_name="total_results")
 
 
 def create_project(context: RequestContext) -> Response:
     """Make a project."""
     body = context.fields()
+    body.choice("type", (PROJECT_TYPE,))
     name = body.required_text("name", 255)
     project = context.runtime.projects.create(name, body.text("description", 5000) or "")
-    return JSONResponse({"location": f"/v2/projects/{project.id}"}, status_code=201)
+    return context.answer({"location": f"/v2/projects/{project.id}"}, 201)
 
 
 def delete_project(context: RequestContext) -> Response:
@@ -91,10 +99,42 @@ def _find(context: RequestContext) -> Project:
 
 
 OPERATIONS = [
-    Operation("GET", "/v2/projects/{project_id}", get_project, "Get a project", differs="its storage is a stand-in"),
-    Operation("GET", "/v2/projects", list_projects, "List projects"),
-    Operation("POST", "/transactional/v2/projects", create_project, "Create a project", differs="storage is ignored"),
-    Operation("DELETE", "/transactional/v2/projects/{project_id}", delete_project, "Delete a project"),
-    Operation("POST", "/v2/projects/{project_id}/reset", reset_project, "Empty a project", differs="ours alone"),
+    Operation(
+        "GET",
+        "/v2/projects/{project_id}",
+        get_project,
+        "Get a project",
+        query=("include",),
+        differs="its storage is a stand-in; whatever include says, all there is of it is answered",
+    ),
+    Operation(
+        "GET",
+        "/v2/projects",
+        list_projects,
+        "List projects",
+        query=("name", "type", "include", "project_id", "summary", *PAGE),
+        differs="pages go by start, not by bookmark; project_id and summary, which the SDK sends, change nothing",
+    ),
+    Operation(
+        "POST",
+        "/transactional/v2/projects",
+        create_project,
+        "Create a project",
+        query=(),
+        fields=("name", "description", "type"),
+        ignored=("storage", "generator", "compute", "tags", "public", "settings", "tools", "enforce_members"),
+    ),
+    Operation(
+        "DELETE", "/transactional/v2/projects/{project_id}", delete_project, "Delete a project", query=(), fields=()
+    ),
+    Operation(
+        "POST",
+        "/v2/projects/{project_id}/reset",
+        reset_project,
+        "Empty a project",
+        query=(),
+        fields=(),
+        differs="ours alone",
+    ),
 ]
 NOT_OFFERED = ("PATCH /v2/projects/{project_id}", "/v2/projects/{project_id}/members")

@@ -2,11 +2,12 @@
 
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ...engine.job_folder import Job
 from ...engine.metrics import MetricRecord
@@ -18,17 +19,21 @@ from ..jobs.reports import Report
 from ..removal import remove_training
 from ..replaced_settings import FIELD, replace_settings, say_replaced
 from ..store.trainings import TERMINAL, Training
+from .assets import EXPERIMENT
 from .foundation_models import TASKS, warnings_for
-from .operations import Operation, RequestContext, no_content
-from .tuning_request import read_base_model, read_tuning_request
+from .operations import PAGE, Operation, RequestContext, no_content
+from .searches import has_tags
+from .tuning_request import FIELDS, IGNORED, read_base_model, read_tuning_request
 
-TYPES = ("prompt_tuning",)
-STATES = ("pending", "running", *TERMINAL)
-EXPERIMENT = "wx_prompt_tune"
+TYPE = "prompt_tuning"
+STATES = ("queued", "pending", "running", "storing", *TERMINAL)
 
 
-def training_document(context: RequestContext, training: Training) -> dict[str, Any]:
+def training_document(
+    context: RequestContext, training: Training, shown_state: Callable[[Training], str] | None = None
+) -> dict[str, Any]:
     """Describe a training as clients see it; its model's id is there from the moment it is completed."""
+    state = (shown_state or context.runtime.trainings.shown_states())(training)
     path = training.request["results_reference"]["path"]
     entity: dict[str, Any] = {
         "auto_update_model": True,
@@ -47,7 +52,7 @@ def training_document(context: RequestContext, training: Training) -> dict[str, 
                 "assets_path": f"{path}/{training.id}/assets",
             },
         },
-        "status": _status(context, training),
+        "status": _status(context, training, state),
         "tags": training.tags,
         "training_data_references": training.request["training_data_references"],
     }
@@ -69,11 +74,11 @@ def training_document(context: RequestContext, training: Training) -> dict[str, 
     }
 
 
-def _status(context: RequestContext, training: Training) -> dict[str, Any]:
-    status: dict[str, Any] = {"state": training.state}
+def _status(context: RequestContext, training: Training, state: str) -> dict[str, Any]:
+    status: dict[str, Any] = {"state": state}
     report = context.runtime.jobs.report(training.id)
-    if training.state == "pending" and context.runtime.trainings.has_others_ahead(training):
-        status = {"state": "queued", "message": {"level": "info", "text": "Another training comes first."}}
+    if state == "queued":
+        status["message"] = {"level": "info", "text": "Another training comes first."}
     elif message := _message(context, training, report):
         status["message"] = message
     # Not of watsonx.ai; for clients that speak another language.
@@ -176,8 +181,7 @@ def create_training(context: RequestContext) -> Response:
         raise
     runtime.jobs.wake()
     notice = say_replaced(card.name, replaced)
-    answer = {**training_document(context, training), **warnings_for(card, replaced=notice)}
-    return JSONResponse(answer, status_code=201)
+    return context.answer({**training_document(context, training), **warnings_for(card, replaced=notice)}, 201)
 
 
 def _training_data(context: RequestContext, project_id: str, asset_id: str) -> Path:
@@ -213,27 +217,30 @@ def _find(context: RequestContext) -> Training:
 
 def get_training(context: RequestContext) -> Response:
     """Give one training."""
-    return JSONResponse(training_document(context, _find(context)))
+    return context.answer(training_document(context, _find(context)))
 
 
 def list_trainings(context: RequestContext) -> Response:
-    """List a project's trainings, newest first."""
-    kind, state = context.query("type"), context.query("state")
-    if state is not None and state not in STATES:
-        raise bad_request(f"The query's state must be one of {', '.join(STATES)}; it is {shorten(state)}.")
-    # The SDK joins several tags by commas, or repeats the parameter.
-    tags = [tag for text in context.request.query_params.getlist("tag_value") for tag in text.split(",") if tag]
+    """List a project's trainings, newest first: all, or those in a state, of a kind, with tags."""
+    state, tags = context.query_choice("state", STATES), context.query_tags()
+    # Whatever else can be trained on the hosted service is not here.
+    is_kind = context.query("type") in (None, TYPE) and context.query("training_definition_id") is None
+    for name in ("total_count", "summary"):  # the count is always there, and documents have no summary
+        context.query_flag(name)
+    shown_state = context.runtime.trainings.shown_states()
+
+    def is_wanted(training: Training) -> bool:
+        return is_kind and state in (None, shown_state(training)) and has_tags(training.tags, tags)
+
     limit, start = context.page()
-    trainings, total = context.runtime.trainings.page(context.project_id(), limit, start, state, tags)
-    if kind is not None and kind not in TYPES:
-        trainings, total = [], 0
-    return context.listing([training_document(context, training) for training in trainings], total)
+    trainings, total = context.runtime.trainings.page(context.project_id(), limit, start, is_wanted)
+    return context.listing([training_document(context, training, shown_state) for training in trainings], total)
 
 
 def delete_training(context: RequestContext) -> Response:
     """Cancel a training, or with ``hard_delete`` delete its record, too."""
     training = _find(context)
-    if (context.query("hard_delete") or "false").lower() == "true":
+    if context.query_flag("hard_delete"):
         remove_training(context.runtime, training.id)
         return no_content()
     if not context.runtime.trainings.cancel(training.id):
@@ -250,14 +257,33 @@ OPERATIONS = [
         "/ml/v4/trainings",
         create_training,
         "Start a prompt tuning",
+        fields=FIELDS,
+        ignored=IGNORED,
         heavy=True,
-        differs="auto_update_model must be true; num_virtual_tokens and seed are accepted; "
-        "init_text without init_method is started from; rows longer than max_input_tokens are left out, not cut; "
-        "the data is checked at once; under an alias learning_rate, num_epochs, batch_size and accumulate_steps are "
-        "replaced by what suits the model that is there, unless the runtime serves with --keep-settings",
+        differs="auto_update_model must be true, and left out it is false; results_reference may be left out, its type "
+        "is container or fs; num_virtual_tokens and seed are accepted; init_text without init_method is started from; "
+        "rows longer than max_input_tokens are left out, not cut; the data is checked at once; under an alias "
+        "learning_rate, num_epochs, batch_size and accumulate_steps are replaced by what suits the model that is "
+        "there, unless the runtime serves with --keep-settings",
     ),
-    Operation("GET", "/ml/v4/trainings", list_trainings, "List trainings"),
+    Operation(
+        "GET",
+        "/ml/v4/trainings",
+        list_trainings,
+        "List trainings",
+        query=(
+            *("project_id", "state", "type", "tag.value", "training_definition_id", "total_count", "summary"),
+            *PAGE,
+        ),
+        differs="total_count is answered whether it is asked for or not",
+    ),
     Operation("GET", "/ml/v4/trainings/{training_id}", get_training, "Get a training"),
-    Operation("DELETE", "/ml/v4/trainings/{training_id}", delete_training, "Cancel or delete a training"),
+    Operation(
+        "DELETE",
+        "/ml/v4/trainings/{training_id}",
+        delete_training,
+        "Cancel or delete a training",
+        query=("project_id", "hard_delete"),
+    ),
 ]
 NOT_OFFERED = ("WebSocket /ml/v4/trainings/{training_id}",)

@@ -1,6 +1,6 @@
 """Reads a training's request: what it asks for, with the service's defaults for what it leaves out."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,18 @@ from ..http.fields import Fields, shorten
 
 MOST = 100_000
 INIT_METHODS = ("text", "random")
+RESULT_TYPES = ("container", "fs")
+FIELDS = (
+    *("name", "description", "tags", "project_id", "space_id", "auto_update_model"),
+    *("training_data_references[].type", "training_data_references[].location.id"),
+    *("training_data_references[].location.href", "results_reference.type", "results_reference.location.path"),
+    *("prompt_tuning.base_model.model_id", "prompt_tuning.task_id", "prompt_tuning.tuning_type"),
+    *(f"prompt_tuning.{field.name}" for field in fields(TuningSettings)),
+)
+IGNORED = (
+    *("custom", "test_data_references", "prompt_tuning.base_model.name", "results_reference.connection"),
+    *("training_data_references[].connection", "training_data_references[].id", "training_data_references[].schema"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +61,10 @@ def read_tuning_request(body: Fields, card: ModelCard, tasks: list[str]) -> Tuni
     tuning = body.required_object("prompt_tuning")
     asset_id, data_reference = _read_data_reference(body)
     results_reference = _read_results_reference(body.object("results_reference"))
-    if body.flag("auto_update_model") is False:
+    if not body.flag("auto_update_model"):
         raise bad_request(
-            "auto_update_model=False is not offered here, because storing the model later needs object storage: "
-            "leave it True."
+            "auto_update_model must be true; left out, it is false. Storing the model later is not offered here, "
+            "because that needs object storage."
         )
     if tuning.text("tuning_type") not in (None, "", "prompt_tuning"):
         raise tuning.wrong("tuning_type", "prompt_tuning")
@@ -84,8 +96,10 @@ def _shown(settings: TuningSettings, card: ModelCard, task_id: str | None) -> di
 
 
 def _read_results_reference(results: Fields) -> dict[str, str]:
-    path = results.object("location").text("path") or "default_tuning_output"
-    return {"type": str(results.values.get("type", "container"))[:100], "path": path}
+    kind = results.text("type") or RESULT_TYPES[0]
+    if kind not in RESULT_TYPES:
+        raise results.wrong("type", f"{' or '.join(RESULT_TYPES)}, because results stay in the runtime's own folder")
+    return {"type": kind, "path": results.object("location").text("path") or "default_tuning_output"}
 
 
 def _read_data_reference(body: Fields) -> tuple[str, dict[str, Any]]:

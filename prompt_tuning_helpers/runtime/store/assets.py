@@ -1,6 +1,7 @@
 """Assets and their attachments: uploaded files, with the steps that watsonx.ai's asset service takes."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,10 +70,16 @@ class Assets:
         return self._assets.get(id=asset_id, project_id=project_id)
 
     def page(
-        self, project_id: str, asset_type: str, limit: int, start: int = 0, name: str | None = None
+        self,
+        project_id: str,
+        asset_type: str,
+        limit: int,
+        start: int = 0,
+        name: str | None = None,
+        wanted: Callable[[Asset], bool] | None = None,
     ) -> tuple[list[Asset], int]:
         """Give a page of a project's assets of one type, newest first, and how many there are in all."""
-        return self._assets.page(limit, start, project_id=project_id, asset_type=asset_type, name=name)
+        return self._assets.page(limit, start, wanted, project_id=project_id, asset_type=asset_type, name=name)
 
     def delete(self, asset: Asset) -> None:
         """Delete an asset with its files."""

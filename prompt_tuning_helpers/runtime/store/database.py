@@ -41,6 +41,10 @@ CREATE TABLE deployments (
     model_id TEXT NOT NULL REFERENCES models(id), name TEXT NOT NULL, description TEXT NOT NULL, tags TEXT NOT NULL,
     serving_name TEXT UNIQUE, created_at TEXT NOT NULL);
 """,
+    """
+ALTER TABLE deployments ADD COLUMN custom TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE models ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+""",
 )
 VERSION = len(MIGRATIONS)
 
@@ -115,7 +119,7 @@ def is_of_runtime(path: Path) -> bool:
     """Say whether a file is the database of a runtime, of whichever version."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return _columns_by_table(connection).keys() >= _expected().keys()
+            return _columns_by_table(connection).keys() >= _expected(1).keys()
     except sqlite3.Error:
         return False
 
@@ -131,11 +135,11 @@ def _bring_up_to_date(connection: sqlite3.Connection, state: State) -> bool:
             f"{state.database} was made by a newer version of prompt-tuning-helpers: its tables are of version "
             f"{version}, and this one knows them up to {VERSION}. Use the newer version, or name another state folder."
         )
+    if not is_new:
+        _check(connection, state, version)
     changes = "".join(MIGRATIONS[version:])
     try:
-        connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION};")
-        _check(connection, state)
-        connection.execute("COMMIT")
+        connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION}; COMMIT;")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -143,20 +147,20 @@ def _bring_up_to_date(connection: sqlite3.Connection, state: State) -> bool:
     return is_new
 
 
-def _check(connection: sqlite3.Connection, state: State) -> None:
-    """Make sure that the tables are those of this version."""
-    found, expected = _columns_by_table(connection), _expected()
+def _check(connection: sqlite3.Connection, state: State, version: int) -> None:
+    """Make sure that the tables are those of a version."""
+    found, expected = _columns_by_table(connection), _expected(version)
     for table, columns in expected.items():
         if different := sorted({name for name, *_ in columns ^ found.get(table, set())}):
             raise StateError(
-                f"{state.database} is damaged: its table {table!r} is not that of version {VERSION}; what differs is "
+                f"{state.database} is damaged: its table {table!r} is not that of version {version}; what differs is "
                 f"{', '.join(different)}. {state.remedy}"
             )
 
 
-def _expected() -> dict[str, set[Column]]:
+def _expected(version: int) -> dict[str, set[Column]]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript("".join(MIGRATIONS))
+        connection.executescript("".join(MIGRATIONS[:version]))
         return _columns_by_table(connection)
 
 

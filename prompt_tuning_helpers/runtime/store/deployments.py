@@ -1,7 +1,9 @@
 """Deployments: a tuned model that answers, under its id and maybe a serving name."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from .database import Database, now
 from .table import Table
@@ -19,6 +21,7 @@ class Deployment:
     tags: list[str]
     serving_name: str | None
     created_at: str
+    custom: dict[str, Any] = field(default_factory=dict)
 
 
 class ServingNameTaken(Exception):
@@ -34,31 +37,40 @@ class Deployments:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._table = Table(database, "deployments", Deployment, json_columns=("tags",))
+        self._table = Table(database, "deployments", Deployment, json_columns=("tags", "custom"))
 
     def create(
-        self, project_id: str, model_id: str, name: str, description: str, tags: list[str], serving_name: str | None
+        self,
+        project_id: str,
+        model_id: str,
+        name: str,
+        description: str,
+        tags: list[str],
+        serving_name: str | None,
+        custom: dict[str, Any] | None = None,
     ) -> Deployment:
         """Deploy a model.
 
         Raises:
             ServingNameTaken: when another deployment, of whichever project, has the name.
         """
-        made = Deployment(str(uuid.uuid4()), project_id, model_id, name, description, tags, serving_name, now())
+        made = Deployment(
+            str(uuid.uuid4()), project_id, model_id, name, description, tags, serving_name, now(), custom or {}
+        )
         with self._database.transaction():
             self._check_serving_name(made)
             self._table.insert(made)
         return made
 
     def update(self, deployment: Deployment) -> None:
-        """Record a deployment's new model, names, description and tags.
+        """Record a deployment's new model, names, description, tags and custom fields.
 
         Raises:
             ServingNameTaken: when another deployment, of whichever project, has the serving name.
         """
         with self._database.transaction():
             self._check_serving_name(deployment)
-            self._table.update(deployment, "model_id", "name", "description", "tags", "serving_name")
+            self._table.update(deployment, "model_id", "name", "description", "tags", "serving_name", "custom")
 
     def get(self, project_id: str, deployment_id: str) -> Deployment | None:
         """Give a deployment of a project, if it is there."""
@@ -80,10 +92,11 @@ class Deployments:
         model_id: str | None = None,
         serving_name: str | None = None,
         name: str | None = None,
+        wanted: Callable[[Deployment], bool] | None = None,
     ) -> tuple[list[Deployment], int]:
         """Give a page of a project's deployments, newest first, and how many there are in all."""
         return self._table.page(
-            limit, start, project_id=project_id, model_id=model_id, serving_name=serving_name, name=name
+            limit, start, wanted, project_id=project_id, model_id=model_id, serving_name=serving_name, name=name
         )
 
     def delete(self, deployment: Deployment) -> None:

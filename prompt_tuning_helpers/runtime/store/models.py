@@ -2,7 +2,8 @@
 
 import shutil
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .database import Database
@@ -22,6 +23,7 @@ class Model:
     task_id: str | None
     verbalizer: str
     created_at: str
+    tags: list[str] = field(default_factory=list)
 
 
 class Models:
@@ -33,7 +35,7 @@ class Models:
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self._table = Table(database, "models", Model)
+        self._table = Table(database, "models", Model, json_columns=("tags",))
         self._folder = folder
 
     def add(self, model: Model) -> None:
@@ -44,13 +46,15 @@ class Models:
         """Give a model of a project, if it is there."""
         return self._table.get(id=model_id, project_id=project_id)
 
-    def page(self, project_id: str, limit: int, start: int = 0) -> tuple[list[Model], int]:
+    def page(
+        self, project_id: str, limit: int, start: int = 0, wanted: Callable[[Model], bool] | None = None
+    ) -> tuple[list[Model], int]:
         """Give a page of a project's models, newest first, and how many there are in all."""
-        return self._table.page(limit, start, project_id=project_id)
+        return self._table.page(limit, start, wanted, project_id=project_id)
 
     def update(self, model: Model) -> None:
-        """Record a model's new name and description."""
-        self._table.update(model, "name", "description")
+        """Record a model's new name, description and tags."""
+        self._table.update(model, "name", "description", "tags")
 
     def delete(self, model: Model) -> bool:
         """Delete a model; give ``False``, and do nothing, while it is deployed."""

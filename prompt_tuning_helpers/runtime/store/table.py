@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -73,15 +73,21 @@ class Table(Generic[Record]):
         rows = self._database.rows(f"SELECT * FROM {self._name} WHERE {condition} ORDER BY {self._order}", *values)
         return [self._from_row(row) for row in rows]
 
-    def page(self, limit: int, start: int, **columns: Value) -> tuple[list[Record], int]:
+    def page(
+        self, limit: int, start: int, wanted: Callable[[Record], bool] | None = None, **columns: Value
+    ) -> tuple[list[Record], int]:
         """Give a page of the records with these values, newest first, and how many there are in all.
 
         Args:
             limit: how many records the page has at most.
             start: how many newer ones come before it.
+            wanted: tells which of the records with these values count; all without it.
             columns: the values; ``None`` stands for any.
         """
         condition, values = _equal({name: value for name, value in columns.items() if value is not None})
+        if wanted is not None:
+            found = [record for record in reversed(self.select(condition, *values)) if wanted(record)]
+            return found[start : start + limit], len(found)
         rows = self._database.rows(
             f"SELECT * FROM {self._name} WHERE {condition} ORDER BY {self._order} DESC LIMIT ? OFFSET ?",
             *(*values, limit, start),

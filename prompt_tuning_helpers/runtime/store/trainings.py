@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,25 +89,25 @@ class Trainings:
         return self._table.get(id=training_id)
 
     def page(
-        self, project_id: str, limit: int, start: int = 0, state: str | None = None, tags: list[str] | None = None
+        self, project_id: str, limit: int, start: int = 0, wanted: Callable[[Training], bool] | None = None
     ) -> tuple[list[Training], int]:
         """Give a page of a project's trainings, newest first, and how many there are in all."""
-        found = [
-            training
-            for training in reversed(self._table.select("project_id = ?", project_id))
-            if (state is None or training.state == state) and set(tags or ()) <= set(training.tags)
-        ]
-        return found[start : start + limit], len(found)
+        return self._table.page(limit, start, wanted, project_id=project_id)
 
     def next_waiting(self) -> Training | None:
         """Give the training whose turn it is."""
         # One that is recorded as running was left so by an error in the queue's one thread.
         return self._table.first("state IN ('pending', 'running')")
 
-    def has_others_ahead(self, training: Training) -> bool:
-        """Say whether an older training is not over yet."""
-        older = "position < (SELECT position FROM trainings WHERE id = ?)"
-        return self._table.first(f"state IN ('pending', 'running') AND {older}", training.id) is not None
+    def shown_states(self) -> Callable[[Training], str]:
+        """Give the function that tells a training's state as clients see it: queued, while another comes first."""
+        turn = self.next_waiting()
+
+        def shown(training: Training) -> str:
+            waits = training.state == "pending" and turn is not None and turn.id != training.id
+            return "queued" if waits else training.state
+
+        return shown
 
     def start(self, training_id: str) -> bool:
         """Record that a waiting training runs; give ``False`` if it no longer waits."""
