@@ -227,9 +227,7 @@ class Generator:
         constraint = constrain(parameters.guide, loaded) if parameters.guide else None
         return Sampler(parameters, loaded.end_tokens, tokens, constraint)
 
-    def _describe_input(
-        self, loaded: LoadedModel, request: _Request, tokens: list[int]
-    ) -> tuple[KVCache, list[Token]]:
+    def _describe_input(self, loaded: LoadedModel, request: _Request, tokens: list[int]) -> tuple[KVCache, list[Token]]:
         """Say how likely each token of an input was; return also the cache of all of them but the last."""
 
         def read(logits: torch.Tensor, named: list[int]) -> list[Token]:
@@ -358,8 +356,7 @@ def _cut(answer: _Answer) -> bool:
     """Cut an answer's text at the first stop sequence that ends late enough; tell whether there is one."""
     parameters = answer.request.parameters
     places = [
-        (answer.text.find(stop, max(0, answer.unstoppable - len(stop) + 1)), stop)
-        for stop in parameters.stop_sequences
+        (answer.text.find(stop, max(0, answer.unstoppable - len(stop) + 1)), stop) for stop in parameters.stop_sequences
     ]
     found = [(start, stop) for start, stop in places if start >= 0]
     if not found:

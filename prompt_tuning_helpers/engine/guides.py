@@ -9,6 +9,7 @@ from .loading import LoadedModel
 from .settings import Guide
 
 GUIDED = "llguidance"  # computes which tokens may come next in a grammar
+MOST_WORK = 100_000  # in its own unit, "initial_lexer_fuel"; a schema of a page takes a tenth
 
 
 class Constraint(ABC):
@@ -83,14 +84,16 @@ class _Grammar(Constraint):
 
     def __init__(self, guide: Guide, loaded: LoadedModel) -> None:
         try:
-            from llguidance import LLMatcher
+            from llguidance import LLMatcher, LLParserLimits
         except ImportError:
             raise UnusablePrompt(
                 f"Answers are held to a {guide.kind} by the package {GUIDED}, which is not installed here: "
                 f"pip install {GUIDED}. Choices (guided_choice) need no package."
             ) from None
         try:
-            self._matcher = LLMatcher(_vocabulary(loaded), _grammar(guide))
+            # Others wait while a guide is prepared: one that would take seconds is refused instead.
+            limits = LLParserLimits(initial_lexer_fuel=MOST_WORK, verbose_errors=False)
+            self._matcher = LLMatcher(_vocabulary(loaded), _grammar(guide), log_level=0, limits=limits)
         except Exception as error:  # of a tokenizer or a grammar that it does not know
             raise _unusable(guide, reason_of(error)) from error
         if self._matcher.is_error():
@@ -134,13 +137,16 @@ def _grammar(guide: Guide) -> str:
     from llguidance.gbnf_to_lark import any_to_lark
 
     value = str(guide.value)
+    grammar: str
     if guide.kind == "regex":
-        return LLMatcher.grammar_from_regex(value)
-    if guide.kind == "json":
+        grammar = LLMatcher.grammar_from_regex(value)
+    elif guide.kind == "json":
         # With blanks wherever JSON allows them, a small model would write nothing else.
-        layout = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-        return LLMatcher.grammar_from_json_schema(value, overrides=layout)
-    return LLMatcher.grammar_from_lark(any_to_lark(value))
+        layout: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+        grammar = LLMatcher.grammar_from_json_schema(value, overrides=layout)
+    else:
+        grammar = LLMatcher.grammar_from_lark(any_to_lark(value))
+    return grammar
 
 
 def _unusable(guide: Guide, reason: str) -> UnusablePrompt:

@@ -31,6 +31,7 @@ def check_parameters(parameters: GenerationParameters) -> None:
         ("random_seed", p.random_seed, p.random_seed is None or 0 <= p.random_seed < 2**63, "0 or more"),
         ("repetition_penalty", p.repetition_penalty, 1 <= p.repetition_penalty <= 2, "from 1 to 2"),
         ("stop_sequences", p.stop_sequences, all(p.stop_sequences), "made of non-empty texts"),
+        ("decay_factor", p.decay_factor, 1 <= p.decay_factor <= 100, "from 1 to 100"),
         ("presence_penalty", p.presence_penalty, -2 <= p.presence_penalty <= 2, "from -2 to 2"),
         ("frequency_penalty", p.frequency_penalty, -2 <= p.frequency_penalty <= 2, "from -2 to 2"),
         ("logit_bias", p.logit_bias, all(-100 <= bias <= 100 for bias in p.logit_bias.values()), "from -100 to 100"),
@@ -103,10 +104,27 @@ class Sampler:
         if p.logit_bias:
             biases = torch.tensor(list(p.logit_bias.values()), dtype=logits.dtype)
             logits = logits.index_add(0, torch.tensor(list(p.logit_bias)), biases)
+        over = self.generated - p.decay_start
+        if p.decay_factor > 1 and over > 0 and self.end_tokens:
+            logits = self._raise_ends(logits, p.decay_factor, over)
         logits = self._keep_allowed(logits)
         token = int(logits.argmax()) if p.decoding_method == "greedy" else self._draw(logits)
         self._note(token)
         return token
+
+    def _raise_ends(self, logits: Tensor, factor: float, over: int) -> Tensor:
+        """Make the end likelier, as ``ExponentialDecayLengthPenalty`` of transformers does.
+
+        Args:
+            logits: ``[vocabulary]``.
+            factor: of the decay.
+            over: the number of tokens since it began.
+        """
+        ends = torch.tensor(self.end_tokens)
+        values = logits[ends].double()
+        growth = math.exp(min(over * math.log(factor), 700.0)) - 1  # what a double can hold
+        raised = (values + values.abs() * growth).clamp(max=torch.finfo(logits.dtype).max)
+        return logits.index_copy(0, ends, raised.to(logits.dtype))
 
     def _keep_allowed(self, logits: Tensor) -> Tensor:
         """Rule out the tokens that may not come now."""

@@ -94,12 +94,12 @@ def check_verbalizer(verbalizer: object) -> None:
 
 def _check_types(settings: TuningSettings) -> None:
     expected = {int: "a whole number", float: "a number", str: "a text"}
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        types = (int, float) if field.type is float else field.type
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        types = (int, float) if setting.type is float else setting.type
         if isinstance(value, bool) or not isinstance(value, types):  # type: ignore[arg-type]
-            kind = expected.get(field.type, "a text or null")  # type: ignore[arg-type]
-            raise UnusableSettings(f"{field.name} is {_show(value)}; it must be {kind}.")
+            kind = expected.get(setting.type, "a text or null")  # type: ignore[arg-type]
+            raise UnusableSettings(f"{setting.name} is {_show(value)}; it must be {kind}.")
 
 
 def _check_text(name: str, text: str) -> None:
@@ -143,6 +143,9 @@ class GenerationParameters:
         top_p: sample among the most likely tokens that together reach this probability.
         random_seed: makes sampling repeatable.
         repetition_penalty: above 1, tokens already seen become less likely (Keskar et al., 2019, section 4.1).
+        decay_factor: above 1, the logits of end-of-text tokens grow by this factor with each token after
+            ``decay_start`` tokens; watsonx.ai's ``length_penalty``.
+        decay_start: see ``decay_factor``.
         presence_penalty: what the logit of each token of the answer so far is lowered by.
         frequency_penalty: what it is lowered by for each time that the token is there.
         logit_bias: what is added to the logits of these token ids.
@@ -164,6 +167,8 @@ class GenerationParameters:
     top_p: float = 1.0
     random_seed: int | None = None
     repetition_penalty: float = 1.0
+    decay_factor: float = 1.0
+    decay_start: int = 0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def test_an_answer_is_one_of_the_choices(engine: Engine, choices: list[str], met
 
 def test_of_labels_of_one_token_the_likeliest_is_chosen(engine: Engine) -> None:
     free = ask(engine, Guide("choice", tuple("abc")), describe_generated=True, top_tokens=259)
-    probable = {token.name: token.logprob for token in free.tokens[0].top}
+    probable = {token.name: token.logprob or 0.0 for token in free.tokens[0].top}
     for labels in ("01", "xyz", "abc"):
         assert ask(engine, Guide("choice", tuple(labels))).text == max(labels, key=probable.__getitem__)
 
@@ -55,7 +55,9 @@ def test_of_labels_of_one_token_the_likeliest_is_chosen(engine: Engine) -> None:
 def test_a_choice_may_begin_like_another(engine: Engine) -> None:
     """Where one ends and another goes on, the model decides."""
     guide = Guide("choice", ("1", "10"))
-    answers = {ask(engine, guide, decoding_method="sample", random_seed=seed, temperature=3.0).text for seed in range(40)}
+    answers = {
+        ask(engine, guide, decoding_method="sample", random_seed=seed, temperature=3.0).text for seed in range(40)
+    }
     assert answers == {"1", "10"}
 
 
@@ -69,7 +71,7 @@ def test_a_bias_chooses(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("guide", "good"),
     [
-        (Guide("regex", r"[ab]{3}-\d+x"), lambda text: re.fullmatch(r"[ab]{3}-\d+x", text)),
+        (Guide("regex", "[ab]{3}-[0-9]+x"), lambda text: re.fullmatch("[ab]{3}-[0-9]+x", text)),
         (Guide("json", json.dumps(SCHEMA)), lambda text: _fits(json.loads(text))),
         (Guide("grammar", 'root ::= rating " stars"\nrating ::= [1-5]'), lambda text: text[1:] == " stars"),
     ],
@@ -90,7 +92,7 @@ def _fits(document: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("regex", "(a"), ("regex", "a" * 100_000), ("json", "5"), ("json", '{"type": "robot"}'), ("grammar", "root ::= ")],
+    [("regex", "(a"), ("json", "5"), ("json", '{"type": "robot"}'), ("grammar", "root ::= (")],
 )
 def test_guides_that_say_nothing_are_refused(engine: Engine, kind: str, value: str) -> None:
     pytest.importorskip("llguidance")

@@ -16,8 +16,8 @@ from prompt_tuning_helpers.engine import (
     Token,
     TuningSettings,
 )
-from prompt_tuning_helpers.engine.generate import DESCRIBED_TOGETHER, Generator
 from prompt_tuning_helpers.engine.general import TransformersModel
+from prompt_tuning_helpers.engine.generate import DESCRIBED_TOGETHER, Generator
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.soft_prompt import save
 
