@@ -9,6 +9,7 @@ from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
 from .evaluation import Comparison, Scores, by_phenomenon, compare, evaluate, parse_label
 from .lesson import settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss
+from .probabilities import label_probabilities
 from .tuning import (
     ConnectionLostError,
     NoTunableModelError,
@@ -38,6 +39,7 @@ __all__ = [
     "connect",
     "deployed",
     "evaluate",
+    "label_probabilities",
     "parse_label",
     "plot_comparison",
     "plot_confusion",

@@ -113,6 +113,22 @@ def test_stop_sequences_wait_for_min_new_tokens(engine: Engine, stop: str) -> No
         assert held.stop_reason == ("max_tokens" if end is None else "stop_sequence")
 
 
+def test_special_tokens_are_never_in_an_answer(engine: Engine, tiny: LoadedModel) -> None:
+    for token in range(3):
+        answer = ask(engine, "a dog", max_new_tokens=3, logit_bias={token: 100.0})
+        assert answer.text == ""
+        assert answer.generated_token_count == (1 if token in tiny.end_tokens else 3)
+
+
+def test_a_length_penalty_ends_an_answer(engine: Engine) -> None:
+    free = ask(engine, "a dog", max_new_tokens=30)
+    ended = ask(engine, "a dog", max_new_tokens=30, decay_factor=100.0, decay_start=4)
+    assert free.stop_reason == "max_tokens"
+    assert ended.stop_reason == "eos_token"
+    assert 5 <= ended.generated_token_count < 10
+    assert free.text.startswith(ended.text)
+
+
 def test_a_seed_gives_an_answer_again(engine: Engine) -> None:
     once = ask(engine, "a dog", decoding_method="sample")
     assert once.seed is not None

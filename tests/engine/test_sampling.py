@@ -27,6 +27,7 @@ parameters = st.builds(
     top_p=st.floats(0, 1, exclude_min=True),
     random_seed=st.none() | st.integers(0, 2**63 - 1),
     repetition_penalty=st.floats(1, 2),
+    decay_factor=st.floats(1, 100),
     presence_penalty=st.floats(-2, 2),
     frequency_penalty=st.floats(-2, 2),
     logit_bias=st.dictionaries(st.integers(0, VOCABULARY - 1), st.floats(-100, 100), max_size=3),
@@ -93,6 +94,20 @@ def test_penalties_and_biases_follow_their_formula(
         ]
         chosen.append(scores.index(max(scores)))
     assert sample(given, [float(value) for value in values], 6) == chosen
+
+
+def test_the_length_penalty_is_that_of_transformers() -> None:
+    from transformers import ExponentialDecayLengthPenalty
+
+    theirs = ExponentialDecayLengthPenalty((2, 1.5), 2, 0)
+    values = torch.linspace(-3, 4, VOCABULARY)
+    for end_score in (-2.0, 0.5):
+        values[2] = end_score
+        ours = Sampler(GenerationParameters(decay_factor=1.5, decay_start=2), frozenset({2}), [])
+        for generated in range(8):
+            expected = theirs(torch.zeros(1, generated, dtype=torch.long), values[None].clone())[0]
+            raised = ours._raise_ends(values, 1.5, generated - 2) if generated > 2 else values
+            torch.testing.assert_close(raised, expected)
 
 
 def test_penalties_count_the_answer_and_not_the_prompt() -> None:

@@ -99,7 +99,7 @@ def test_a_field_that_is_honoured_is_read(
     client: TestClient, project: dict[str, str], path: str, field: Declared
 ) -> None:
     """What it can never be is refused; so it is not merely passed over."""
-    wrong = {field.name: [[]]}
+    wrong: dict[str, Any] = {field.name: [[]]}
     answer = client.post(f"/ml/v1/text/{path}", json=body_with(path, {**project, **wrong}))
     assert answer.status_code == 400
     assert field.name.split(".")[-1] in answer.json()["errors"][0]["message"]

@@ -1,10 +1,13 @@
 """Deployments and the answers of models."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from prompt_tuning_helpers.engine import GenerationParameters, Guide
+from prompt_tuning_helpers.runtime.context import Runtime
 from tests.support.calls import ALIAS, BASE, events
 
 Deploy = Callable[..., str]
@@ -266,3 +269,63 @@ def test_tokenize(client: TestClient, project: dict[str, str]) -> None:
         "token_count": 2,
         "tokens": ["a", "b"],
     }
+
+
+def parameters_of(runtime: Runtime, client: TestClient, path: str, body: dict[str, Any]) -> GenerationParameters:
+    """What the engine is asked for."""
+    body = {"model_id": BASE, "project_id": runtime.secrets.project_id, **body}
+    answer = client.post(f"/ml/v1/text/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    engine: Any = runtime.engine
+    parameters: GenerationParameters = engine.asked[-1].parameters
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"max_new_tokens": 20, "decoding_method": "greedy", "guide": None, "describe_generated": False}),
+        ({"max_new_tokens": 0}, {"max_new_tokens": 0}),
+        ({"temperature": 0, "top_p": 0}, {"decoding_method": "greedy", "temperature": 1.0, "top_p": 1.0}),
+        ({"decoding_method": "sample", "temperature": 0.05}, {"temperature": 0.05}),
+        ({"random_seed": 2**32 - 1}, {"random_seed": 2**32 - 1}),
+        ({"truncate_input_tokens": 0}, {"truncate_input_tokens": 0}),
+        ({"return_options": {"input_tokens": True}}, {"describe_input": True, "describe_generated": False}),
+        ({"return_options": {"generated_tokens": True, "top_n_tokens": True}}, {"top_tokens": 5}),
+        ({"length_penalty": {"decay_factor": 2.5, "start_index": 5}}, {"decay_factor": 2.5, "decay_start": 5}),
+        ({"guided_choice": ["0", "1"]}, {"guide": Guide("choice", ("0", "1"))}),
+    ],
+)
+def test_parameters_reach_the_engine(
+    runtime: Runtime, client: TestClient, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    parameters = parameters_of(runtime, client, "generation", {"input": "x", "parameters": given})
+    assert {name: getattr(parameters, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"max_new_tokens": 512, "decoding_method": "sample", "describe_generated": False}),
+        ({"max_tokens": 7}, {"max_new_tokens": 7}),
+        ({"max_completion_tokens": 0, "max_tokens": 7}, {"max_new_tokens": 512}),
+        ({"temperature": 0}, {"decoding_method": "greedy"}),
+        ({"top_p": 0}, {"decoding_method": "greedy"}),
+        ({"logit_bias": {"7": -100}}, {"logit_bias": {7: -100.0}}),
+        ({"logprobs": True, "top_logprobs": 20}, {"describe_generated": True, "top_tokens": 20}),
+        ({"response_format": {"type": "text"}}, {"guide": None}),
+        ({"response_format": {"type": "json_object"}}, {"guide": Guide("json", '{"type": "object"}')}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}}},
+            {"guide": Guide("json", '{"type": "array"}')},
+        ),
+        ({"guided_json": '{"type": "array"}'}, {"guide": Guide("json", '{"type": "array"}')}),
+        ({"guided_regex": "a|b"}, {"guide": Guide("regex", "a|b")}),
+    ],
+)
+def test_fields_of_chat_reach_the_engine(
+    runtime: Runtime, client: TestClient, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    parameters = parameters_of(runtime, client, "chat", {"messages": messages, **given})
+    assert {name: getattr(parameters, name) for name in expected} == expected

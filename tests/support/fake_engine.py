@@ -37,6 +37,7 @@ class FakeEngine:
 
     def __init__(self, models: Iterable[str]) -> None:
         self.hanging: list[Future[Generation]] = []  # what is never answered
+        self.asked: list[GenerationRequest] = []
         self._models = list(models)
 
     def list_base_models(self) -> list[ModelCard]:
@@ -68,6 +69,7 @@ class FakeEngine:
     def generate(
         self, request: GenerationRequest, on_part: Callable[[Generation], None] | None = None
     ) -> Future[Generation]:
+        self.asked.append(request)
         if "refuse" in request.prompt:
             raise UnusablePrompt("The prompt is too long: shorten it.")
         future: Future[Generation] = Future()
