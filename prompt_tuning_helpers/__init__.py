@@ -21,6 +21,7 @@ from .evaluation import (
 )
 from .lesson import settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
+from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
     ConnectionLostError,
@@ -55,6 +56,7 @@ __all__ = [
     "connect",
     "deployed",
     "evaluate",
+    "label_probabilities",
     "majority_baseline",
     "parse_label",
     "plot_comparison",

@@ -1,6 +1,9 @@
 """Writes IMPLEMENTED.md from the routes: ``python -m tools.implemented > IMPLEMENTED.md``."""
 
+from collections.abc import Iterator
+
 from prompt_tuning_helpers.runtime.routes import MODULES
+from prompt_tuning_helpers.runtime.routes.declared import Declaration
 from prompt_tuning_helpers.runtime.routes.operations import Operation
 
 HEAD = """# What the local watsonx.ai runtime implements
@@ -29,6 +32,7 @@ def describe_operations() -> str:
         parts.append(f"\n## {title}\n\n{doc}\n\n| operation | what it does | reads | differs |\n|---|---|---|---|\n")
         for item in module.OPERATIONS:
             parts.append(f"| `{item}` | {item.summary} | {_describe_reading(item)} | {item.differs} |\n")
+        parts.extend(_describe_fields(getattr(module, "FIELDS", ())))
         missing = ", ".join(f"`{name}`" for name in getattr(module, "NOT_OFFERED", ()))
         parts.append(f"\nNot offered: {missing}.\n" if missing else "")
     return "".join(parts)
@@ -48,6 +52,16 @@ def _describe_reading(operation: Operation) -> str:
 def _list(title: str, names: tuple[str, ...] | None, remark: str = "") -> str:
     text = ", ".join(f"`{name}`" for name in names or ())
     return f"{title}{text}{f' ({remark})' if remark else ''}" if text else ""
+
+
+def _describe_fields(declaration: Declaration) -> Iterator[str]:
+    """Write the table of what becomes of the fields of a module's requests, if it declares them."""
+    if declaration:
+        yield "\n| field | what becomes of it | remark |\n|---|---|---|\n"
+    for field in declaration:
+        yield f"| `{field.name}` | {field.treatment} | {field.remark} |\n"
+    if declaration:
+        yield "| any other | ignored with a warning |  |\n"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from .errors import (
     UnusablePrompt,
     UnusableSettings,
 )
-from .settings import Generation, GenerationParameters, TuningSettings
+from .settings import Generation, GenerationParameters, Guide, Token, TuningSettings
 
 __all__ = [
     "Engine",
@@ -25,9 +25,11 @@ __all__ = [
     "Generation",
     "GenerationParameters",
     "GenerationRequest",
+    "Guide",
     "JobError",
     "ModelCard",
     "NoChatTemplate",
+    "Token",
     "TrainingDataError",
     "TuningSettings",
     "UnavailableModel",

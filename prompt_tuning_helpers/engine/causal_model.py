@@ -66,12 +66,13 @@ class CausalModel(ABC):
         """Return the cache of a sequence that has no tokens yet."""
 
     @abstractmethod
-    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
-        """Append tokens to sequences and return the logits after the last token of each, ``[B, vocabulary]``.
+    def extend(self, caches: list[KVCache], inputs: list[Tensor], keep: int = 1) -> Tensor:
+        """Append tokens to sequences and return the logits after the last of each, ``[B * keep, vocabulary]``.
 
         Args:
             caches: the cache of each sequence; the new tokens are added to it.
             inputs: for each sequence, the embeddings of its new tokens, ``[n, H]``.
+            keep: after how many of the last new tokens of each sequence logits are returned.
         """
 
 

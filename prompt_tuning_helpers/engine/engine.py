@@ -112,12 +112,14 @@ class Engine:
         tokenizer = loading.load_tokenizer(self._source(model_id))
         return len(rows.encode_rows(rows.read_rows(data), tokenizer, settings).rows)
 
-    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
+    def generate(
+        self, request: GenerationRequest, on_part: Callable[[Generation], None] | None = None
+    ) -> Future[Generation]:
         """Answer a prompt, batched with whatever else is waiting.
 
         Args:
             request: the prompt and how to answer it.
-            on_text: called in the engine's thread with each new piece of text, for streaming.
+            on_part: called in the engine's thread with each new part of the answer, for streaming.
 
         Returns:
             A future; cancelling it drops the request. What cannot be known before the model is loaded, a prompt that
@@ -135,7 +137,7 @@ class Engine:
         with self._lock:
             if source not in self._generators:
                 self._generators[source] = Generator(lambda: loading.load(source))
-        return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_text)
+        return self._generators[source].submit(request.prompt, request.parameters, request.soft_prompt, on_part)
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
         """Split a text into its tokens, as strings of the model's vocabulary.

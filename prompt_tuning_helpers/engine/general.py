@@ -84,16 +84,19 @@ class TransformersModel(CausalModel):
         return picked.float()
 
     @torch.no_grad()
-    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n, H]`` to each sequence; return the logits after the last, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor], keep: int = 1) -> Tensor:
+        """Append embeddings ``[n, H]`` to each; return the logits after the last, ``[B * keep, vocabulary]``."""
         logits = []
         for cache, embeddings in zip(caches, inputs, strict=True):
             assert isinstance(cache, TransformersKVCache)
             output = self.network(
-                inputs_embeds=embeddings[None].clone(), past_key_values=cache.cache, use_cache=True, logits_to_keep=1
+                inputs_embeds=embeddings[None].clone(),
+                past_key_values=cache.cache,
+                use_cache=True,
+                logits_to_keep=keep,
             )
             cache.length += embeddings.shape[0]
-            logits.append(output.logits[:, -1])
+            logits.append(output.logits[0, -keep:])
         return torch.cat(logits).float()
 
     def new_cache(self) -> TransformersKVCache:

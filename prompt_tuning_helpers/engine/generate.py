@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import torch
 
 from .causal_model import KVCache
 from .errors import EngineClosed, UnavailableModel, UnusableModel, UnusablePrompt
+from .guides import constrain
 from .loading import LoadedModel
+from .probabilities import describe, name_only
 from .rows import common_prefix, encode_inputs, wrap
 from .sampling import Sampler
-from .settings import Generation, GenerationParameters
+from .settings import Generation, GenerationParameters, Token
 from .soft_prompt import load, unusable
 
 MAX_BATCH = 8  # the number of requests that the SDK sends at once
 MAX_SOFT_PROMPTS = 32  # whose keys and values are kept
 PREFIX_CACHE_TOKENS = 8192  # capacity for earlier prompts, which later ones may begin like
+DESCRIBED_TOGETHER = 256  # tokens of an input; each needs a number for every token of the vocabulary
 
 
 @dataclass
@@ -30,7 +33,7 @@ class _Request:
     prompt: str
     parameters: GenerationParameters
     soft_prompt: Path | None
-    on_text: Callable[[str], None] | None
+    on_part: Callable[[Generation], None] | None
     future: Future[Generation]
 
 
@@ -45,9 +48,28 @@ class _Answer:
     sampler: Sampler
     virtual_tokens: int
     deadline: float
+    input_tokens: tuple[Token, ...] = ()
     generated: list[int] = field(default_factory=list)
+    described: list[Token] = field(default_factory=list)  # those generated, if that was asked for
     text: str = ""
+    unstoppable: int = 0  # characters that are too early for a stop sequence to count
     sent: int = 0
+    sent_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class _ComputedSoftPrompt:
+    """A soft prompt that the model has read.
+
+    Args:
+        cache: its keys and values.
+        logits: of the token after it, ``[vocabulary]``.
+        verbalizer: the template around each input.
+    """
+
+    cache: KVCache
+    logits: torch.Tensor
+    verbalizer: str
 
 
 class Generator:
@@ -62,7 +84,7 @@ class Generator:
         self._requests: queue.Queue[_Request | None] = queue.Queue()
         self._loaded: LoadedModel | None = None
         self._prefix_cache: OrderedDict[tuple[Path | None, tuple[int, ...]], KVCache] = OrderedDict()
-        self._soft_prompts: OrderedDict[Path, tuple[KVCache, str]] = OrderedDict()
+        self._soft_prompts: OrderedDict[Path, _ComputedSoftPrompt] = OrderedDict()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
         self._thread.start()
@@ -72,7 +94,7 @@ class Generator:
         prompt: str,
         parameters: GenerationParameters,
         soft_prompt: Path | None,
-        on_text: Callable[[str], None] | None,
+        on_part: Callable[[Generation], None] | None,
     ) -> Future[Generation]:
         """Queue a prompt.
 
@@ -80,7 +102,7 @@ class Generator:
             prompt: the text.
             parameters: how to generate.
             soft_prompt: the folder of a soft prompt, or ``None`` for the base model alone.
-            on_text: called with each new piece of the answer, if given.
+            on_part: called with each new part of the answer, if given.
 
         Returns:
             The future answer; it raises an EngineError if there is none.
@@ -89,7 +111,7 @@ class Generator:
         if self._closed:
             _fail(future, EngineClosed())
         else:
-            self._requests.put(_Request(prompt, parameters, soft_prompt, on_text, future))
+            self._requests.put(_Request(prompt, parameters, soft_prompt, on_part, future))
         return future
 
     def close(self) -> None:
@@ -153,8 +175,8 @@ class Generator:
         loaded = self._model()
         prompt, virtual_tokens = request.prompt, 0
         if request.soft_prompt:
-            soft_prompt, verbalizer = self._computed_soft_prompt(loaded, request.soft_prompt)
-            prompt, virtual_tokens = wrap(verbalizer, prompt), soft_prompt.length
+            soft_prompt = self._computed_soft_prompt(loaded, request.soft_prompt)
+            prompt, virtual_tokens = wrap(soft_prompt.verbalizer, prompt), soft_prompt.cache.length
         tokens = encode_inputs([prompt], loaded.tokenizer)[0]
         if request.parameters.truncate_input_tokens:
             tokens = tokens[-request.parameters.truncate_input_tokens :]
@@ -170,20 +192,63 @@ class Generator:
                 f"The input has {len(tokens)} tokens{soft}, but the model attends to at most {limit}, the answer "
                 "included. Shorten the input, or set truncate_input_tokens to keep its end."
             )
-        cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens)
+        sampler = self._sampler(loaded, request.parameters, tokens)
         limit_seconds = request.parameters.time_limit
+        deadline = time.monotonic() + limit_seconds if limit_seconds else float("inf")
+        described: list[Token] = []
+        if request.parameters.describe_input:
+            cache, described = self._describe_input(loaded, request, tokens)
+        else:
+            cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens)
         return _Answer(
             request=request,
             tokens=tokens,
             cache=cache,
             waiting=tokens[cache.length - virtual_tokens :],
-            sampler=Sampler(request.parameters, loaded.end_tokens, tokens),
+            sampler=sampler,
             virtual_tokens=virtual_tokens,
-            deadline=time.monotonic() + limit_seconds if limit_seconds else float("inf"),
+            deadline=deadline,
+            input_tokens=tuple(described),
         )
 
-    def _computed_soft_prompt(self, loaded: LoadedModel, folder: Path) -> tuple[KVCache, str]:
-        """Return the keys and values of a soft prompt, and its verbalizer; compute them if it is new."""
+    @staticmethod
+    def _sampler(loaded: LoadedModel, parameters: GenerationParameters, tokens: list[int]) -> Sampler:
+        """Make the sampler of an answer.
+
+        Raises:
+            EngineError: if the model has no such token as is to be biased, or cannot be guided so.
+        """
+        vocabulary = loaded.model.embedding.shape[0]
+        unknown = next((token for token in parameters.logit_bias if not 0 <= token < vocabulary), None)
+        if unknown is not None:
+            raise UnusablePrompt(
+                f"logit_bias names the token {unknown}, but this model's tokens are 0 to {vocabulary - 1}."
+            )
+        constraint = constrain(parameters.guide, loaded) if parameters.guide else None
+        return Sampler(parameters, loaded.end_tokens, tokens, constraint)
+
+    def _describe_input(self, loaded: LoadedModel, request: _Request, tokens: list[int]) -> tuple[KVCache, list[Token]]:
+        """Say how likely each token of an input was; return also the cache of all of them but the last."""
+
+        def read(logits: torch.Tensor, named: list[int]) -> list[Token]:
+            if not logits.max().isfinite():
+                raise _no_numbers(request.soft_prompt)
+            return describe(loaded, logits, named, request.parameters.top_tokens)
+
+        if request.soft_prompt:
+            before = self._soft_prompts[request.soft_prompt]
+            cache, described = before.cache.copy(before.cache.length), read(before.logits[None], tokens[:1])
+        else:
+            cache, described = loaded.model.new_cache(), [name_only(loaded, tokens[0])]
+        device = loaded.model.embedding.device
+        for start in range(0, len(tokens) - 1, DESCRIBED_TOGETHER):
+            following = tokens[start + 1 : start + 1 + DESCRIBED_TOGETHER]
+            inputs = loaded.model.embed(torch.tensor(tokens[start : start + len(following)], device=device))
+            described += read(loaded.model.extend([cache], [inputs], keep=len(following)), following)
+        return cache, described
+
+    def _computed_soft_prompt(self, loaded: LoadedModel, folder: Path) -> _ComputedSoftPrompt:
+        """Let the model read a soft prompt that it has not read yet."""
         if folder not in self._soft_prompts:
             soft_prompt = load(folder)
             embedding = loaded.model.embedding
@@ -196,15 +261,15 @@ class Generator:
             if length >= loaded.max_length:
                 raise unusable(folder, f"it has {length} tokens, and the model attends to {loaded.max_length} in all")
             cache = loaded.model.new_cache()
-            loaded.model.extend([cache], [soft_prompt.embeddings.to(embedding)])
-            self._soft_prompts[folder] = cache, soft_prompt.verbalizer
+            logits = loaded.model.extend([cache], [soft_prompt.embeddings.to(embedding)])
+            self._soft_prompts[folder] = _ComputedSoftPrompt(cache, logits[0], soft_prompt.verbalizer)
             if len(self._soft_prompts) > MAX_SOFT_PROMPTS:
                 self._soft_prompts.popitem(last=False)
         return self._soft_prompts[folder]
 
     def _longest_cached_prefix(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> KVCache:
         """Return a cache to resume from: of the longest prefix of an earlier prompt, or of the soft prompt alone."""
-        virtual = self._soft_prompts[soft_prompt][0].length if soft_prompt else 0
+        virtual = self._soft_prompts[soft_prompt].cache.length if soft_prompt else 0
         # The last token must be read anew: its logits are what is asked for.
         reusable = tuple(tokens[:-1])
         best_key, best = None, 0
@@ -217,7 +282,7 @@ class Generator:
             self._prefix_cache.move_to_end(best_key)
             return self._prefix_cache[best_key].copy(virtual + best)
         if soft_prompt:
-            return self._soft_prompts[soft_prompt][0].copy(virtual)
+            return self._soft_prompts[soft_prompt].cache.copy(virtual)
         return loaded.model.new_cache()
 
     def _cache_prefix(self, loaded: LoadedModel, answer: _Answer) -> None:
@@ -256,11 +321,13 @@ class Generator:
             raise _no_numbers(answer.request.soft_prompt)
         token = answer.sampler.sample(scores)
         answer.generated.append(token)
+        if answer.request.parameters.describe_generated:
+            answer.described += describe(loaded, scores[None], [token], answer.request.parameters.top_tokens)
         answer.waiting = [token]
         reason = self._read(loaded, answer, token)
         if reason:
             _finish(answer, reason)
-        elif answer.request.on_text:
+        elif answer.request.on_part:
             _send(answer, final=False)
         return reason
 
@@ -270,11 +337,12 @@ class Generator:
         if token in answer.sampler.end_tokens:
             return "eos_token"
         answer.text = loaded.tokenizer.decode(answer.generated, skip_special_tokens=True)
-        found = [(answer.text.find(stop), stop) for stop in parameters.stop_sequences if stop in answer.text]
-        if found:
-            start, stop = min(found)
-            answer.text = answer.text[: start + len(stop) if parameters.include_stop_sequence else start]
+        if len(answer.generated) < parameters.min_new_tokens:
+            answer.unstoppable = len(answer.text.rstrip("\ufffd"))
+        elif _cut(answer):
             return "stop_sequence"
+        if answer.sampler.constraint and answer.sampler.constraint.is_complete:
+            return "eos_token"  # nothing else could come
         if len(answer.generated) >= parameters.max_new_tokens:
             return "max_tokens"
         if answer.cache.length + 1 >= loaded.max_length:
@@ -284,15 +352,47 @@ class Generator:
         return None
 
 
+def _cut(answer: _Answer) -> bool:
+    """Cut an answer's text at the first stop sequence that ends late enough; tell whether there is one."""
+    parameters = answer.request.parameters
+    places = [
+        (answer.text.find(stop, max(0, answer.unstoppable - len(stop) + 1)), stop) for stop in parameters.stop_sequences
+    ]
+    found = [(start, stop) for start, stop in places if start >= 0]
+    if not found:
+        return False
+    start, stop = min(found)
+    answer.text = answer.text[: start + len(stop) if parameters.include_stop_sequence else start]
+    return True
+
+
 def _send(answer: _Answer, final: bool) -> None:
     """Send new text, but no half character and nothing that a stop sequence could still remove."""
     held_back = 0 if final else max((len(stop) - 1 for stop in answer.request.parameters.stop_sequences), default=0)
     ready = answer.text[: len(answer.text) - held_back]
     if not final:
         ready = ready.rstrip("\ufffd")
-    if answer.request.on_text and len(ready) > answer.sent:
-        answer.request.on_text(ready[answer.sent :])
-        answer.sent = len(ready)
+    if answer.request.on_part and len(ready) > answer.sent:
+        part = replace(
+            _generation(answer, "not_finished"),
+            text=ready[answer.sent :],
+            tokens=tuple(answer.described[answer.sent_tokens :]),
+            input_tokens=answer.input_tokens if answer.sent == 0 else (),
+        )
+        answer.request.on_part(part)
+        answer.sent, answer.sent_tokens = len(ready), len(answer.described)
+
+
+def _generation(answer: _Answer, reason: str) -> Generation:
+    return Generation(
+        text=answer.text,
+        input_token_count=len(answer.tokens),
+        generated_token_count=len(answer.generated),
+        stop_reason=reason,
+        seed=answer.sampler.seed if answer.request.parameters.decoding_method == "sample" else None,
+        tokens=tuple(answer.described),
+        input_tokens=answer.input_tokens,
+    )
 
 
 def _no_numbers(soft_prompt: Path | None) -> UnusableModel:
@@ -305,12 +405,11 @@ def _no_numbers(soft_prompt: Path | None) -> UnusableModel:
 
 
 def _finish(answer: _Answer, reason: str) -> None:
-    if answer.request.on_text:
+    if answer.request.on_part:
         _send(answer, final=True)
     # A future counts as running only now, so that it can be cancelled until its answer is there.
     if answer.request.future.set_running_or_notify_cancel():
-        result = Generation(answer.text, len(answer.tokens), len(answer.generated), reason)
-        answer.request.future.set_result(result)
+        answer.request.future.set_result(_generation(answer, reason))
 
 
 def _fail(future: Future[Any], error: Exception) -> None:

@@ -250,8 +250,8 @@ class LlamaModel(CausalModel):
         return self._logits(hidden)
 
     @torch.no_grad()
-    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n, H]`` to each sequence; return the logits after the last, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor], keep: int = 1) -> Tensor:
+        """Append embeddings ``[n, H]`` to each; return the logits after the last, ``[B * keep, vocabulary]``."""
         lengths = [embeddings.shape[0] for embeddings in inputs]
         device = inputs[0].device
         extended: list[LlamaKVCache] = []
@@ -261,7 +261,8 @@ class LlamaModel(CausalModel):
             cache.reserve(cache.length + length)
             extended.append(cache)
             positions.append(torch.arange(cache.length, cache.length + length, device=device))
-        last = torch.tensor(lengths, device=device).cumsum(0) - 1  # [B]
+        ends = torch.tensor(lengths, device=device).cumsum(0)  # [B]
+        last = (ends[:, None] - torch.arange(keep, 0, -1, device=device)).flatten()  # [B * keep]
         masks = [_cache_mask(cache, length) for cache, length in zip(extended, lengths, strict=True)]
         attentions = [
             CachedAttention(layer, extended, lengths, masks, self.attention_scale) for layer in range(len(self.layers))

@@ -1,12 +1,17 @@
 """Samples the next token from logits, with watsonx.ai's parameters."""
 
 import math
+import secrets
+from collections import Counter
 
 import torch
 from torch import Tensor
 
 from .errors import UnusablePrompt
+from .guides import Constraint
 from .settings import GenerationParameters
+
+SEEDS = 2**32  # watsonx.ai's are below
 
 
 def check_parameters(parameters: GenerationParameters) -> None:
@@ -26,6 +31,11 @@ def check_parameters(parameters: GenerationParameters) -> None:
         ("random_seed", p.random_seed, p.random_seed is None or 0 <= p.random_seed < 2**63, "0 or more"),
         ("repetition_penalty", p.repetition_penalty, 1 <= p.repetition_penalty <= 2, "from 1 to 2"),
         ("stop_sequences", p.stop_sequences, all(p.stop_sequences), "made of non-empty texts"),
+        ("decay_factor", p.decay_factor, 1 <= p.decay_factor <= 100, "from 1 to 100"),
+        ("presence_penalty", p.presence_penalty, -2 <= p.presence_penalty <= 2, "from -2 to 2"),
+        ("frequency_penalty", p.frequency_penalty, -2 <= p.frequency_penalty <= 2, "from -2 to 2"),
+        ("logit_bias", p.logit_bias, all(-100 <= bias <= 100 for bias in p.logit_bias.values()), "from -100 to 100"),
+        ("top_tokens", p.top_tokens, p.top_tokens >= 0, "0 or more"),
         (
             "truncate_input_tokens",
             p.truncate_input_tokens,
@@ -48,24 +58,33 @@ class Sampler:
         parameters: how to sample.
         end_tokens: the ids of the model's end-of-text tokens.
         prompt: the input's token ids, which a repetition penalty counts.
+        constraint: says which tokens may come next; ``None`` for all.
     """
 
-    def __init__(self, parameters: GenerationParameters, end_tokens: frozenset[int], prompt: list[int]) -> None:
+    def __init__(
+        self,
+        parameters: GenerationParameters,
+        end_tokens: frozenset[int],
+        prompt: list[int],
+        constraint: Constraint | None = None,
+    ) -> None:
         self.parameters = parameters
         self.end_tokens = sorted(end_tokens)
+        self.constraint = constraint
         self.seen = set(prompt) if parameters.repetition_penalty != 1.0 else set()
+        self.counts: Counter[int] = Counter()
         self.generated = 0
+        self.seed = 1 + secrets.randbelow(SEEDS - 1) if parameters.random_seed is None else parameters.random_seed
         self.generator = torch.Generator()
-        if parameters.random_seed is None:
-            self.generator.seed()
-        else:
-            self.generator.manual_seed(parameters.random_seed)
+        self.generator.manual_seed(self.seed)
 
     def sample(self, logits: Tensor) -> int:
         """Return the id of the next token.
 
         The repetition penalty is that of CTRL (Keskar et al., 2019, https://arxiv.org/abs/1909.05858), for logits of
-        either sign.
+        either sign. The presence and frequency penalties are OpenAI's: the logit of a token that is ``c`` times in the
+        answer so far becomes ``logit - c * frequency_penalty - (c > 0) * presence_penalty``
+        (https://platform.openai.com/docs/advanced-usage, "Frequency and presence penalties").
 
         Args:
             logits: ``[vocabulary]`` in float32.
@@ -78,13 +97,58 @@ class Sampler:
             penalised = torch.where(values < 0, values * p.repetition_penalty, values / p.repetition_penalty)
             # Not below the least finite number, so that there is always something to sample.
             logits = logits.index_copy(0, seen, penalised.clamp(min=torch.finfo(logits.dtype).min))
-        if self.generated < p.min_new_tokens and self.end_tokens:
-            logits = logits.index_fill(0, torch.tensor(self.end_tokens), -math.inf)
+        if self.counts:
+            counts = torch.tensor(list(self.counts.values()), dtype=logits.dtype)
+            penalties = counts * p.frequency_penalty + p.presence_penalty
+            logits = logits.index_add(0, torch.tensor(list(self.counts)), -penalties)
+        if p.logit_bias:
+            biases = torch.tensor(list(p.logit_bias.values()), dtype=logits.dtype)
+            logits = logits.index_add(0, torch.tensor(list(p.logit_bias)), biases)
+        over = self.generated - p.decay_start
+        if p.decay_factor > 1 and over > 0 and self.end_tokens:
+            logits = self._raise_ends(logits, p.decay_factor, over)
+        logits = self._keep_allowed(logits)
         token = int(logits.argmax()) if p.decoding_method == "greedy" else self._draw(logits)
+        self._note(token)
+        return token
+
+    def _raise_ends(self, logits: Tensor, factor: float, over: int) -> Tensor:
+        """Make the end likelier, as ``ExponentialDecayLengthPenalty`` of transformers does.
+
+        Args:
+            logits: ``[vocabulary]``.
+            factor: of the decay.
+            over: the number of tokens since it began.
+        """
+        ends = torch.tensor(self.end_tokens)
+        values = logits[ends].double()
+        growth = math.exp(min(over * math.log(factor), 700.0)) - 1  # what a double can hold
+        raised = (values + values.abs() * growth).clamp(max=torch.finfo(logits.dtype).max)
+        return logits.index_copy(0, ends, raised.to(logits.dtype))
+
+    def _keep_allowed(self, logits: Tensor) -> Tensor:
+        """Rule out the tokens that may not come now."""
+        too_short = self.generated < self.parameters.min_new_tokens
+        if self.constraint is None:
+            if too_short and self.end_tokens:
+                return logits.index_fill(0, torch.tensor(self.end_tokens), -math.inf)
+            return logits
+        allowed = self.constraint.allowed()
+        if too_short:  # but an answer that is complete must be allowed to end
+            allowed = [token for token in allowed if token not in self.end_tokens] or allowed
+        kept = torch.tensor(allowed)
+        return torch.full_like(logits, -math.inf).index_copy(0, kept, logits[kept])
+
+    def _note(self, token: int) -> None:
+        """Take note of a token that was sampled."""
+        p = self.parameters
         self.generated += 1
         if p.repetition_penalty != 1.0:
             self.seen.add(token)
-        return token
+        if p.presence_penalty or p.frequency_penalty:
+            self.counts[token] += 1
+        if self.constraint and token not in self.end_tokens:
+            self.constraint.read(token)
 
     def _draw(self, logits: Tensor) -> int:
         """Draw a token: apply the temperature, keep the top k, then of these the top p.

@@ -1,6 +1,7 @@
 """What goes into a tuning run and a generation request, with watsonx.ai's names and meaning, and what an answer is."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from .errors import UnusableSettings
 
@@ -93,12 +94,12 @@ def check_verbalizer(verbalizer: object) -> None:
 
 def _check_types(settings: TuningSettings) -> None:
     expected = {int: "a whole number", float: "a number", str: "a text"}
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        types = (int, float) if field.type is float else field.type
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        types = (int, float) if setting.type is float else setting.type
         if isinstance(value, bool) or not isinstance(value, types):  # type: ignore[arg-type]
-            kind = expected.get(field.type, "a text or null")  # type: ignore[arg-type]
-            raise UnusableSettings(f"{field.name} is {_show(value)}; it must be {kind}.")
+            kind = expected.get(setting.type, "a text or null")  # type: ignore[arg-type]
+            raise UnusableSettings(f"{setting.name} is {_show(value)}; it must be {kind}.")
 
 
 def _check_text(name: str, text: str) -> None:
@@ -116,22 +117,46 @@ def _show(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class Guide:
+    """What the text of an answer must be; the model is held to it token by token.
+
+    Args:
+        kind: ``"choice"``, one of a few texts; ``"regex"``, a match of a regular expression; ``"json"``, JSON of a
+            schema; ``"grammar"``, what a grammar in GBNF or Lark's notation begins with ``root`` or ``start``.
+        value: the texts, the expression, the schema as JSON, or the grammar.
+    """
+
+    kind: str
+    value: str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class GenerationParameters:
-    """How text is generated; names, meaning and defaults as in watsonx.ai's ``text/generation``.
+    """How text is generated; names, meaning and defaults as in watsonx.ai's ``text/generation`` and ``text/chat``.
 
     Args:
         max_new_tokens: at most this many tokens are generated.
-        min_new_tokens: no end-of-text before this many tokens.
+        min_new_tokens: no end-of-text before this many tokens, and stop sequences that are met before do not count.
         decoding_method: ``"greedy"`` or ``"sample"``.
         temperature: of the softmax when sampling; must be above zero.
         top_k: sample among this many most likely tokens; ``None`` for all.
         top_p: sample among the most likely tokens that together reach this probability.
         random_seed: makes sampling repeatable.
         repetition_penalty: above 1, tokens already seen become less likely (Keskar et al., 2019, section 4.1).
+        decay_factor: above 1, the logits of end-of-text tokens grow by this factor with each token after
+            ``decay_start`` tokens; watsonx.ai's ``length_penalty``.
+        decay_start: see ``decay_factor``.
+        presence_penalty: what the logit of each token of the answer so far is lowered by.
+        frequency_penalty: what it is lowered by for each time that the token is there.
+        logit_bias: what is added to the logits of these token ids.
+        guide: what the answer must be; ``None`` for any text.
         stop_sequences: generation ends when the text ends with one of these.
         include_stop_sequence: whether the answer keeps the stop sequence.
         truncate_input_tokens: keep only the last so many tokens of the input; ``None`` or 0 for all.
         time_limit: seconds after which generation stops; ``None`` for no limit.
+        describe_input: whether the answer says how likely each token of the input was.
+        describe_generated: the same for each token that was generated.
+        top_tokens: with each of these tokens, so many of the most likely at its place are given.
     """
 
     max_new_tokens: int = 20
@@ -142,24 +167,61 @@ class GenerationParameters:
     top_p: float = 1.0
     random_seed: int | None = None
     repetition_penalty: float = 1.0
+    decay_factor: float = 1.0
+    decay_start: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    guide: Guide | None = None
     stop_sequences: tuple[str, ...] = ()
     include_stop_sequence: bool = True
     truncate_input_tokens: int | None = None
     time_limit: float | None = None
+    describe_input: bool = False
+    describe_generated: bool = False
+    top_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token, and how likely the model found it, before temperature, penalties and the like.
+
+    Args:
+        name: as the vocabulary writes it, ``"Ġdog"`` for instance.
+        text: what it says by itself; ``"\ufffd"`` stands for half a character.
+        logprob: the natural logarithm of its probability after all tokens before it, the soft prompt's included;
+            ``None`` for the first token of an input that nothing comes before.
+        rank: 1 for the most likely token; ``None`` as for ``logprob``.
+        is_end: whether it ends the text.
+        top: the most likely tokens at its place, the most likely one first.
+    """
+
+    name: str
+    text: str
+    logprob: float | None
+    rank: int | None
+    is_end: bool
+    top: "tuple[Token, ...]" = ()
 
 
 @dataclass(frozen=True)
 class Generation:
-    """An answer.
+    """An answer, or a part of one that is streamed.
 
     Args:
         text: what was generated.
         input_token_count: tokens of the input, the verbalizer's included and the soft prompt's not.
         generated_token_count: tokens generated, an end-of-text token included.
-        stop_reason: one of eos_token, max_tokens, stop_sequence, token_limit, time_limit.
+        stop_reason: one of eos_token, max_tokens, stop_sequence, token_limit, time_limit; not_finished for a part.
+        seed: what makes sampling give this answer again; ``None`` for a greedy one.
+        tokens: those generated, if they were to be described.
+        input_tokens: the input's, if they were to be described; in a stream, the first part's alone has them.
     """
 
     text: str
     input_token_count: int
     generated_token_count: int
     stop_reason: str
+    seed: int | None = None
+    tokens: tuple[Token, ...] = ()
+    input_tokens: tuple[Token, ...] = ()

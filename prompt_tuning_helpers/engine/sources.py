@@ -17,7 +17,8 @@ from .errors import UnavailableModel, reason_of
 
 DEFAULT_SOURCE = "smollm2"
 TINY_SOURCE = "tiny"
-_CACHE_VERSION = "1"  # raise it when what is written to the cache changes
+# Of what is written to the cache; raise a model's when that changes.
+_CACHE_VERSIONS = {DEFAULT_SOURCE: 1, TINY_SOURCE: 2}
 KNOWN_IDS = {DEFAULT_SOURCE: "HuggingFaceTB/SmolLM2-135M-Instruct", TINY_SOURCE: "local/tiny-random-llama"}
 
 
@@ -142,7 +143,7 @@ def model_folder(source: str) -> Path | None:
 
 def cached_folder(source: str) -> Path:
     """Return the folder in the cache of one of our own models, whether it is there or not."""
-    return cache_folder() / "models" / f"{source}-{_CACHE_VERSION}"
+    return cache_folder() / "models" / f"{source}-{_CACHE_VERSIONS[source]}"
 
 
 def quiet_libraries() -> None:

@@ -38,8 +38,10 @@ class Engine(Protocol):
     def check_training_data(self, model_id: str, data: Path, settings: TuningSettings) -> int:
         """Read a training file as a run with these settings would; give the number of rows that it would tune on."""
 
-    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
-        """Answer a prompt; ``on_text`` is called with each new piece of text, in a thread of the engine's."""
+    def generate(
+        self, request: GenerationRequest, on_part: Callable[[Generation], None] | None = None
+    ) -> Future[Generation]:
+        """Answer a prompt; ``on_part`` is called with each new part of the answer, in a thread of the engine's."""
 
     def tokenize(self, model_id: str, text: str) -> list[str]:
         """Split a text into its tokens."""

@@ -99,6 +99,46 @@ def test_limits_and_stops(engine: Engine) -> None:
     assert (truncated.input_token_count, truncated.text) == (5, ask(engine, "a dog").text)
 
 
+@pytest.mark.parametrize("stop", ["first", "split"])
+def test_stop_sequences_wait_for_min_new_tokens(engine: Engine, stop: str) -> None:
+    """One that is met before does not count; one that the last of these tokens completes does."""
+    # Answers of four letters, mixed, a token each.
+    letters: dict[str, Any] = {"logit_bias": dict.fromkeys(range(67, 71), 50.0), "frequency_penalty": 0.5}
+    free = ask(engine, "a dog", max_new_tokens=30, **letters)
+    assert set(free.text) == set("abcd")
+    wanted = free.text[3] if stop == "first" else free.text[3:5]
+    ends = [place + len(wanted) for place in range(30) if free.text.startswith(wanted, place)]
+    for least in (1, ends[0], ends[0] + 1, 30):
+        held = ask(engine, "a dog", max_new_tokens=30, min_new_tokens=least, stop_sequences=(wanted,), **letters)
+        end = next((end for end in ends if end >= least), None)
+        assert held.text == free.text[:end]
+        assert held.stop_reason == ("max_tokens" if end is None else "stop_sequence")
+
+
+def test_special_tokens_are_never_in_an_answer(engine: Engine, tiny: LoadedModel) -> None:
+    for token in range(3):
+        answer = ask(engine, "a dog", max_new_tokens=3, logit_bias={token: 100.0})
+        assert answer.text == ""
+        assert answer.generated_token_count == (1 if token in tiny.end_tokens else 3)
+
+
+def test_a_length_penalty_ends_an_answer(engine: Engine) -> None:
+    # Its end token has a logit of zero by itself, which no factor raises.
+    free = ask(engine, "a dog", max_new_tokens=30, logit_bias={2: 0.01})
+    ended = ask(engine, "a dog", max_new_tokens=30, logit_bias={2: 0.01}, decay_factor=100.0, decay_start=4)
+    assert free.stop_reason == "max_tokens"
+    assert ended.stop_reason == "eos_token"
+    assert 5 <= ended.generated_token_count < 10
+    assert free.text.startswith(ended.text)
+
+
+def test_a_seed_gives_an_answer_again(engine: Engine) -> None:
+    once = ask(engine, "a dog", decoding_method="sample")
+    assert once.seed is not None
+    assert ask(engine, "a dog", decoding_method="sample", random_seed=once.seed) == once
+    assert ask(engine, "a dog").seed is None
+
+
 def test_end_of_text_waits_for_min_new_tokens(engine: Engine) -> None:
     sample: dict[str, Any] = {"decoding_method": "sample", "random_seed": 1}
     ended = [(p, a) for p in map(chr, range(33, 127)) if (a := ask(engine, p, **sample)).stop_reason == "eos_token"]
@@ -111,11 +151,16 @@ def test_end_of_text_waits_for_min_new_tokens(engine: Engine) -> None:
 
 @pytest.mark.parametrize("stops", [(), ("never there",)])
 def test_streamed_pieces_add_up(engine: Engine, stops: tuple[str, ...]) -> None:
-    pieces: list[str] = []
-    parameters = GenerationParameters(max_new_tokens=40, stop_sequences=stops)
-    answer = engine.generate(GenerationRequest(MODEL, "a dog", parameters), pieces.append).result(timeout=60)
-    assert "".join(pieces) == answer.text
-    assert len(pieces) > 3
+    parts: list[Generation] = []
+    parameters = GenerationParameters(
+        max_new_tokens=40, stop_sequences=stops, describe_input=True, describe_generated=True
+    )
+    answer = engine.generate(GenerationRequest(MODEL, "a dog", parameters), parts.append).result(timeout=60)
+    assert "".join(part.text for part in parts) == answer.text
+    assert tuple(token for part in parts for token in part.tokens) == answer.tokens
+    assert [bool(part.input_tokens) for part in parts] == [True] + [False] * (len(parts) - 1)
+    assert parts[0].input_tokens == answer.input_tokens
+    assert len(parts) > 3
 
 
 @pytest.mark.parametrize(
@@ -153,7 +198,7 @@ def test_what_cannot_be_answered_says_why(engine: Engine, tmp_path: Path, settin
 
 
 def test_one_bad_answer_does_not_spoil_the_batch(engine: Engine) -> None:
-    def fail(_: str) -> None:
+    def fail(_: Generation) -> None:
         raise OSError("the client has gone")
 
     parameters = GenerationParameters(max_new_tokens=15)
@@ -198,7 +243,7 @@ def test_model_cards_and_tokens(engine: Engine) -> None:
 
 def test_cancelled_requests_cost_nothing(tiny: LoadedModel) -> None:
     """Neither those that are being answered nor those that wait for a place in the batch are continued."""
-    begun: list[str] = []
+    begun: list[Generation] = []
     long = GenerationParameters(max_new_tokens=1500, min_new_tokens=1500)
     generator = Generator(lambda: tiny)
     try:

@@ -27,6 +27,10 @@ parameters = st.builds(
     top_p=st.floats(0, 1, exclude_min=True),
     random_seed=st.none() | st.integers(0, 2**63 - 1),
     repetition_penalty=st.floats(1, 2),
+    decay_factor=st.floats(1, 100),
+    presence_penalty=st.floats(-2, 2),
+    frequency_penalty=st.floats(-2, 2),
+    logit_bias=st.dictionaries(st.integers(0, VOCABULARY - 1), st.floats(-100, 100), max_size=3),
 )
 
 
@@ -63,3 +67,51 @@ def test_sampling_is_greedy_in_the_limit(values: list[int], narrow: float, name:
 def test_repetition_penalties_have_the_bounds_of_watsonx_ai(penalty: float) -> None:
     with pytest.raises(EngineError, match="repetition_penalty"):
         check_parameters(GenerationParameters(repetition_penalty=penalty))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    values=st.lists(st.integers(-8, 8), min_size=VOCABULARY, max_size=VOCABULARY),
+    presence=st.integers(-8, 8),
+    frequency=st.integers(-8, 8),
+    bias=st.dictionaries(st.integers(0, VOCABULARY - 1), st.integers(-100, 100), max_size=3),
+)
+def test_penalties_and_biases_follow_their_formula(
+    values: list[int], presence: int, frequency: int, bias: dict[int, int]
+) -> None:
+    """OpenAI's formula, computed again; quarters are exact in float32, so that ties are ties."""
+    given = GenerationParameters(
+        presence_penalty=presence / 4,
+        frequency_penalty=frequency / 4,
+        logit_bias={token: float(value) for token, value in bias.items()},
+    )
+    chosen: list[int] = []
+    for _ in range(6):
+        counts = [chosen.count(token) for token in range(VOCABULARY)]
+        scores = [
+            value - count * frequency / 4 - (count > 0) * presence / 4 + bias.get(token, 0)
+            for token, (value, count) in enumerate(zip(values, counts, strict=True))
+        ]
+        chosen.append(scores.index(max(scores)))
+    assert sample(given, [float(value) for value in values], 6) == chosen
+
+
+def test_the_length_penalty_is_that_of_transformers() -> None:
+    from transformers import ExponentialDecayLengthPenalty
+
+    theirs = ExponentialDecayLengthPenalty((2, 1.5), 2, 0)
+    values = torch.linspace(-3, 4, VOCABULARY)
+    for end_score in (-2.0, 0.5):
+        values[2] = end_score
+        ours = Sampler(GenerationParameters(decay_factor=1.5, decay_start=2), frozenset({2}), [])
+        for generated in range(8):
+            expected = theirs(torch.zeros(1, generated, dtype=torch.long), values[None].clone())[0]
+            raised = ours._raise_ends(values, 1.5, generated - 2) if generated > 2 else values
+            torch.testing.assert_close(raised, expected)
+
+
+def test_penalties_count_the_answer_and_not_the_prompt() -> None:
+    values = [0.0] * VOCABULARY
+    values[5] = 1.0  # a token of the prompt
+    assert sample(GenerationParameters(presence_penalty=2.0), values) == [5]
+    assert sample(GenerationParameters(presence_penalty=2.0), values, 2)[1] != 5

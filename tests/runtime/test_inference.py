@@ -1,10 +1,13 @@
 """Deployments and the answers of models."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from prompt_tuning_helpers.engine import GenerationParameters, Guide
+from prompt_tuning_helpers.runtime.context import Runtime
 from tests.support.calls import ALIAS, BASE, events
 
 Deploy = Callable[..., str]
@@ -99,27 +102,57 @@ def test_alias_warns(client: TestClient, project: dict[str, str]) -> None:
 
 
 def test_what_is_not_offered_is_warned_of(client: TestClient, project: dict[str, str]) -> None:
-    parameters = {"return_options": {"token_logprobs": True}, "length_penalty": {"decay_factor": 2}}
+    parameters = {"return_options": {"token_logprobs": True, "input_tokens": False}, "temprature": 1}
     body = {"model_id": BASE, "input": "x", "parameters": parameters, "moderations": {"hap": {}}, **project}
-    warnings = client.post("/ml/v1/text/generation", json=body).json()["system"]["warnings"]
-    assert len(warnings) == 3
+    streamed = events(client.post("/ml/v1/text/generation_stream", json=body).text)
+    for answer in (client.post("/ml/v1/text/generation", json=body).json(), *streamed):
+        warnings = " ".join(warning["message"] for warning in answer["system"]["warnings"])
+        for name in ("moderations", "parameters.temprature", "return_options.token_logprobs"):
+            assert name in warnings
+
+
+def test_very_many_unknown_fields_are_told_in_few_words(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "x", **project, **{"x" * 500 + str(number): 1 for number in range(1000)}}
+    answer = client.post("/ml/v1/text/generation", json=body)
+    assert "990 more fields" in answer.text
+    assert len(answer.text) < 5000
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"max_new_tokens": 0},
+        {"max_new_tokens": -1},
         {"max_new_tokens": "many"},
         {"min_new_tokens": 30},
         {"decoding_method": "beam"},
-        {"temperature": 0},
+        {"temperature": -1},
         {"temperature": 3},
+        {"temperature": 0, "decoding_method": "sample"},
+        {"temperature": 0.04, "decoding_method": "sample"},
+        {"top_p": 0, "decoding_method": "sample"},
         {"top_p": 1.1},
         {"top_k": 0},
         {"stop_sequences": ["a"] * 7},
         {"stop_sequences": "stop"},
         {"repetition_penalty": 0.5},
-        {"random_seed": -1},
+        {"random_seed": 0},
+        {"length_penalty": {"decay_factor": 0.5}},
+        {"presence_penalty": 2.1},
+        {"frequency_penalty": -2.1},
+        {"logit_bias": {"dog": 1}},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"7": 101}},
+        {"guided_choice": []},
+        {"guided_choice": ["a", ""]},
+        {"guided_choice": "a"},
+        {"guided_json": "{"},
+        {"guided_json": []},
+        {"guided_regex": 5},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"guided_regex": "a", "guided_choice": ["a"]},
+        {"return_options": {"top_n_tokens": 6}},
+        {"return_options": {"token_ranks": "yes"}},
         {"time_limit": -1},
         {"truncate_input_tokens": -1},
         {"include_stop_sequence": "yes"},
@@ -159,6 +192,52 @@ def test_chat(client: TestClient, project: dict[str, str]) -> None:
     streamed = events(client.post("/ml/v1/text/chat_stream", json=body).text)
     assert "".join(event["choices"][0]["delta"]["content"] for event in streamed) == "there"
     assert streamed[-1]["choices"][0]["finish_reason"] == "stop"
+    assert (answer["object"], {event["object"] for event in streamed}) == ("chat.completion", {"chat.completion.chunk"})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]},
+        {"role": "tool", "content": "21 degrees", "tool_call_id": "1"},
+    ],
+)
+def test_messages_of_tools_are_refused_as_such(
+    client: TestClient, project: dict[str, str], message: dict[str, object]
+) -> None:
+    messages = [{"role": "user", "content": "How warm is it?"}, message]
+    answer = client.post("/ml/v1/text/chat", json={"model_id": BASE, "messages": messages, **project})
+    assert answer.status_code == 400
+    assert "messages[1] is about a tool, and tools are not offered here" in answer.text
+
+
+def test_the_parts_of_messages_that_are_ignored_are_told_once(client: TestClient, project: dict[str, str]) -> None:
+    messages = [{"role": "user", "content": "Hello", "name": "Ada", "mood": "good"}] * 3
+    answer = client.post("/ml/v1/text/chat", json={"model_id": BASE, "messages": messages, **project}).json()
+    assert [warning["message"] for warning in answer["system"]["warnings"]] == [
+        "In messages, name is not offered by the local runtime and was ignored.",
+        "In messages, mood is not known to the local runtime and was ignored.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"n": 2}, "one answer to a request: leave n out"),
+        ({"n": 0}, "n must be"),
+        ({"top_logprobs": 3}, "set logprobs to true, too"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs must be"),
+        ({"temperature": 2.1}, "temperature must be"),
+        ({"guided_choice": ["a"], "response_format": {"type": "json_object"}}, "Only one of guided_choice and"),
+    ],
+)
+def test_wrong_fields_of_chat(
+    client: TestClient, project: dict[str, str], field: dict[str, object], message: str
+) -> None:
+    body = {"model_id": BASE, "messages": [{"role": "user", "content": "Hello"}], **field, **project}
+    answer = client.post("/ml/v1/text/chat", json=body)
+    assert answer.status_code == 400
+    assert message in answer.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -190,3 +269,63 @@ def test_tokenize(client: TestClient, project: dict[str, str]) -> None:
         "token_count": 2,
         "tokens": ["a", "b"],
     }
+
+
+def parameters_of(runtime: Runtime, client: TestClient, path: str, body: dict[str, Any]) -> GenerationParameters:
+    """What the engine is asked for."""
+    body = {"model_id": BASE, "project_id": runtime.secrets.project_id, **body}
+    answer = client.post(f"/ml/v1/text/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    engine: Any = runtime.engine
+    parameters: GenerationParameters = engine.asked[-1].parameters
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"max_new_tokens": 20, "decoding_method": "greedy", "guide": None, "describe_generated": False}),
+        ({"max_new_tokens": 0}, {"max_new_tokens": 0}),
+        ({"temperature": 0, "top_p": 0}, {"decoding_method": "greedy", "temperature": 1.0, "top_p": 1.0}),
+        ({"decoding_method": "sample", "temperature": 0.05}, {"temperature": 0.05}),
+        ({"random_seed": 2**32 - 1}, {"random_seed": 2**32 - 1}),
+        ({"truncate_input_tokens": 0}, {"truncate_input_tokens": 0}),
+        ({"return_options": {"input_tokens": True}}, {"describe_input": True, "describe_generated": False}),
+        ({"return_options": {"generated_tokens": True, "top_n_tokens": True}}, {"top_tokens": 5}),
+        ({"length_penalty": {"decay_factor": 2.5, "start_index": 5}}, {"decay_factor": 2.5, "decay_start": 5}),
+        ({"guided_choice": ["0", "1"]}, {"guide": Guide("choice", ("0", "1"))}),
+    ],
+)
+def test_parameters_reach_the_engine(
+    runtime: Runtime, client: TestClient, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    parameters = parameters_of(runtime, client, "generation", {"input": "x", "parameters": given})
+    assert {name: getattr(parameters, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"max_new_tokens": 512, "decoding_method": "sample", "describe_generated": False}),
+        ({"max_tokens": 7}, {"max_new_tokens": 7}),
+        ({"max_completion_tokens": 0, "max_tokens": 7}, {"max_new_tokens": 512}),
+        ({"temperature": 0}, {"decoding_method": "greedy"}),
+        ({"top_p": 0}, {"decoding_method": "greedy"}),
+        ({"logit_bias": {"7": -100}}, {"logit_bias": {7: -100.0}}),
+        ({"logprobs": True, "top_logprobs": 20}, {"describe_generated": True, "top_tokens": 20}),
+        ({"response_format": {"type": "text"}}, {"guide": None}),
+        ({"response_format": {"type": "json_object"}}, {"guide": Guide("json", '{"type": "object"}')}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}}},
+            {"guide": Guide("json", '{"type": "array"}')},
+        ),
+        ({"guided_json": '{"type": "array"}'}, {"guide": Guide("json", '{"type": "array"}')}),
+        ({"guided_regex": "a|b"}, {"guide": Guide("regex", "a|b")}),
+    ],
+)
+def test_fields_of_chat_reach_the_engine(
+    runtime: Runtime, client: TestClient, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    parameters = parameters_of(runtime, client, "chat", {"messages": messages, **given})
+    assert {name: getattr(parameters, name) for name in expected} == expected

@@ -37,6 +37,7 @@ class FakeEngine:
 
     def __init__(self, models: Iterable[str]) -> None:
         self.hanging: list[Future[Generation]] = []  # what is never answered
+        self.asked: list[GenerationRequest] = []
         self._models = list(models)
 
     def list_base_models(self) -> list[ModelCard]:
@@ -67,7 +68,10 @@ class FakeEngine:
                 raise TrainingDataError(f"Row {number} has no input and output: give it both.")
         return len(rows)
 
-    def generate(self, request: GenerationRequest, on_text: Callable[[str], None] | None = None) -> Future[Generation]:
+    def generate(
+        self, request: GenerationRequest, on_part: Callable[[Generation], None] | None = None
+    ) -> Future[Generation]:
+        self.asked.append(request)
         if "refuse" in request.prompt:
             raise UnusablePrompt("The prompt is too long: shorten it.")
         future: Future[Generation] = Future()
@@ -81,9 +85,9 @@ class FakeEngine:
                 return
             words = request.prompt.split()[-1:] + ([request.soft_prompt.name] if request.soft_prompt else [])
             text = " ".join(words)
-            if on_text is not None:
-                for letter in text:
-                    on_text(letter)
+            if on_part is not None:
+                for count, letter in enumerate(text, 1):
+                    on_part(Generation(letter, len(request.prompt.split()), count, "not_finished"))
             if future.set_running_or_notify_cancel():
                 future.set_result(Generation(text, len(request.prompt.split()), len(words), "eos_token"))
 

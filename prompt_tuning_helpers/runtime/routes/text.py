@@ -1,20 +1,20 @@
 """Text generation, by base models and by prompt-tuned deployments, at once or as a stream."""
 
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ...engine import Generation, GenerationRequest
-from ..catalogue import ServedModel
-from ..http.errors import ApiError, bad_request, not_found
-from ..http.fields import Fields, shorten
+from ...engine import Generation, Token
+from ..http.errors import ApiError, not_found
+from ..http.fields import shorten
 from ..store.deployments import Deployment
+from .declared import Declaration
 from .foundation_models import find_card, warnings_for
-from .inference import InferenceRequest, answer, created_at, ignored_parts, read_generation_parameters, stream
+from .inference import InferenceRequest, Shown, answer, created_at, stream
 from .operations import Operation, RequestContext
+from .text_request import TEXT_FIELDS, read_text_request
 
-LONGEST_INPUT = 1_000_000
+FIELDS: Declaration = TEXT_FIELDS
 
 
 def find_deployment(context: RequestContext) -> Deployment:
@@ -51,41 +51,51 @@ async def generate_deployed_stream(context: RequestContext) -> Response:
 
 async def _generate(context: RequestContext, request: InferenceRequest) -> Response:
     generation = await answer(context, request)
-    result = _result(generation.text, generation)
-    if request.input_text is not None:
-        result["input_text"] = request.input_text
-    return JSONResponse(_document(request, result))
+    return JSONResponse(_document(request, generation, first=True))
 
 
 async def _stream(context: RequestContext, request: InferenceRequest) -> Response:
-    def event(piece: str, generation: Generation | None) -> dict[str, Any]:
-        if generation is not None:
-            return _document(request, _result(piece, generation))
-        unfinished = Generation(piece, 0, 0, "not_finished")
-        return _document(request, _result(piece, unfinished))
-
-    return await stream(context, request, event)
+    return await stream(context, request, lambda part, first: _document(request, part, first))
 
 
-def _result(text: str, generation: Generation) -> dict[str, Any]:
-    return {
-        "generated_text": text,
+def _document(request: InferenceRequest, generation: Generation, first: bool) -> dict[str, Any]:
+    """Show an answer, or a part of one; the first alone tells of the input."""
+    parameters = request.generation.parameters
+    result: dict[str, Any] = {
+        "generated_text": generation.text,
         "generated_token_count": generation.generated_token_count,
         "input_token_count": generation.input_token_count,
         "stop_reason": generation.stop_reason,
     }
-
-
-def _document(request: InferenceRequest, result: dict[str, Any]) -> dict[str, Any]:
-    system = warnings_for(request.card, request.ignored)
+    if generation.seed is not None:
+        result["seed"] = generation.seed
+    if request.input_text is not None and first:
+        result["input_text"] = request.input_text
+    if parameters.describe_input and first:
+        result["input_tokens"] = [_token(token, request.shown) for token in generation.input_tokens]
+    if parameters.describe_generated:
+        result["generated_tokens"] = [_token(token, request.shown) for token in generation.tokens]
+    system = warnings_for(request.card, request.warnings)
     return {"model_id": request.card.model_id, **created_at(), "results": [result], **system}
+
+
+def _token(token: Token, shown: Shown) -> dict[str, Any]:
+    """Show a token; the first of a base model's input has neither log-probability nor rank."""
+    document: dict[str, Any] = {"text": token.name}
+    if shown.logprobs and token.logprob is not None:
+        document["logprob"] = token.logprob
+    if shown.ranks and token.rank is not None:
+        document["rank"] = token.rank
+    if shown.top and token.logprob is not None:
+        document["top_tokens"] = [{"text": other.name, "logprob": other.logprob} for other in token.top]
+    return document
 
 
 def _read_for_base_model(context: RequestContext) -> InferenceRequest:
     body = context.fields()
     card = find_card(context, body.required_text("model_id"))
     context.project_id(body)
-    return _read(body, card, None)
+    return read_text_request(body, card, None)
 
 
 def _read_for_deployment(context: RequestContext) -> InferenceRequest:
@@ -101,26 +111,11 @@ def _read_for_deployment(context: RequestContext) -> InferenceRequest:
             "model_not_supported",
             f"This deployment's base model, {model.base_model_id}, is not served now: start the runtime with it.",
         )
-    return _read(body, card, context.runtime.models.soft_prompt(model.id))
-
-
-def _read(body: Fields, card: ServedModel, soft_prompt: Path | None) -> InferenceRequest:
-    prompt = body.text("input", LONGEST_INPUT)
-    if prompt is None:  # an empty prompt is a prompt
-        raise bad_request("input is missing: give it the prompt.")
-    parameters = body.object("parameters")
-    wants_input = parameters.object("return_options").values.get("input_text")
-    generation_parameters = read_generation_parameters(parameters, card.max_sequence_length)
-    return InferenceRequest(
-        generation=GenerationRequest(card.model_id, prompt, generation_parameters, soft_prompt),
-        card=card,
-        input_text=prompt if wants_input else None,
-        ignored=ignored_parts(body),
-    )
+    return read_text_request(body, card, context.runtime.models.soft_prompt(model.id))
 
 
 DEPLOYED = "/ml/v1/deployments/{id_or_name}/text/"
-DIFFERS = "length_penalty, moderations and the return options but input_text are ignored with a warning"
+DIFFERS = "moderations are ignored with a warning"
 OPERATIONS = [
     Operation("POST", "/ml/v1/text/generation", generate, "Generate text with a base model", differs=DIFFERS),
     Operation("POST", "/ml/v1/text/generation_stream", generate_stream, "The same as a stream", differs=DIFFERS),

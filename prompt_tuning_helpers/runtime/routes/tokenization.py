@@ -5,9 +5,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request
+from .declared import PROJECT, Declaration, honoured, warnings_of
 from .foundation_models import find_card, warnings_for
 from .operations import Operation, RequestContext
-from .text import LONGEST_INPUT
+from .text_request import LONGEST_INPUT
+
+FIELDS: Declaration = (*honoured("model_id"), *PROJECT, *honoured("input", "parameters.return_tokens"))
 
 
 def tokenize(context: RequestContext) -> Response:
@@ -19,6 +22,7 @@ def tokenize(context: RequestContext) -> Response:
     if text is None:  # an empty text is a text
         raise bad_request("input is missing: give it the text.")
     return_tokens = body.object("parameters").flag("return_tokens")
+    warnings = warnings_of(body, FIELDS)
     engine = context.runtime.engine
     result: dict[str, Any]
     if return_tokens:
@@ -26,7 +30,7 @@ def tokenize(context: RequestContext) -> Response:
         result = {"token_count": len(tokens), "tokens": tokens}
     else:
         result = {"token_count": engine.count_tokens(card.model_id, text)}
-    return JSONResponse({"model_id": card.model_id, "result": result, **warnings_for(card)})
+    return JSONResponse({"model_id": card.model_id, "result": result, **warnings_for(card, warnings)})
 
 
 OPERATIONS = [Operation("POST", "/ml/v1/text/tokenization", tokenize, "Tokenize a text", heavy=True)]

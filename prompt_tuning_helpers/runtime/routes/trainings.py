@@ -23,7 +23,7 @@ from .assets import EXPERIMENT
 from .foundation_models import TASKS, warnings_for
 from .operations import PAGE, Operation, RequestContext, no_content
 from .searches import has_tags
-from .tuning_request import FIELDS, IGNORED, read_base_model, read_tuning_request
+from .tuning_request import TUNING_FIELDS, TUNING_IGNORED, read_base_model, read_tuning_request
 
 TYPE = "prompt_tuning"
 STATES = ("queued", "pending", "running", "storing", *TERMINAL)
@@ -257,8 +257,8 @@ OPERATIONS = [
         "/ml/v4/trainings",
         create_training,
         "Start a prompt tuning",
-        fields=FIELDS,
-        ignored=IGNORED,
+        fields=TUNING_FIELDS,
+        ignored=TUNING_IGNORED,
         heavy=True,
         differs="auto_update_model must be true, and left out it is false; results_reference may be left out, its type "
         "is container or fs; num_virtual_tokens and seed are accepted; init_text without init_method is started from; "

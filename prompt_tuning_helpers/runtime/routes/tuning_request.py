@@ -11,14 +11,14 @@ from ..http.fields import Fields, shorten
 MOST = 100_000
 INIT_METHODS = ("text", "random")
 RESULT_TYPES = ("container", "fs")
-FIELDS = (
+TUNING_FIELDS = (
     *("name", "description", "tags", "project_id", "space_id", "auto_update_model"),
     *("training_data_references[].type", "training_data_references[].location.id"),
     *("training_data_references[].location.href", "results_reference.type", "results_reference.location.path"),
     *("prompt_tuning.base_model.model_id", "prompt_tuning.task_id", "prompt_tuning.tuning_type"),
     *(f"prompt_tuning.{field.name}" for field in fields(TuningSettings)),
 )
-IGNORED = (
+TUNING_IGNORED = (
     *("custom", "test_data_references", "prompt_tuning.base_model.name", "results_reference.connection"),
     *("training_data_references[].connection", "training_data_references[].id", "training_data_references[].schema"),
 )
