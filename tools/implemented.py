@@ -32,7 +32,7 @@ def describe_operations() -> str:
         parts.append(f"\n## {title}\n\n{doc}\n\n| operation | what it does | reads | differs |\n|---|---|---|---|\n")
         for item in module.OPERATIONS:
             parts.append(f"| `{item}` | {item.summary} | {_describe_reading(item)} | {item.differs} |\n")
-        parts.extend(_describe_fields(getattr(module, "FIELDS", ())))
+        parts.extend(_describe_fields(getattr(module, "DECLARED", ())))
         missing = ", ".join(f"`{name}`" for name in getattr(module, "NOT_OFFERED", ()))
         parts.append(f"\nNot offered: {missing}.\n" if missing else "")
     return "".join(parts)

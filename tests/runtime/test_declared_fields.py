@@ -60,7 +60,7 @@ NEEDED: dict[str, dict[str, Any]] = {
         for name in ("token_logprobs", "token_ranks", "top_n_tokens")
     },
 }
-FIELDS = [(path, field) for module, path in PATHS.items() for field in module.FIELDS]
+FIELDS = [(path, field) for module, path in PATHS.items() for field in module.DECLARED]
 READ = [(path, field) for path, field in FIELDS if field.treatment == HONOURED]
 
 
@@ -118,5 +118,5 @@ def test_every_field_of_the_sdk_is_declared() -> None:
     parameters = set(TextGenParameters.__dataclass_fields__) - {"return_options", "length_penalty"}
     parameters |= {f"return_options.{name}" for name in ReturnOptionProperties.__dataclass_fields__}
     parameters |= {f"length_penalty.{name}" for name in TextGenLengthPenalty.__dataclass_fields__}
-    assert {f"parameters.{name}" for name in parameters} <= {field.name for field in text.FIELDS}
-    assert set(TextChatParameters.__dataclass_fields__) <= {field.name for field in chat.FIELDS}
+    assert {f"parameters.{name}" for name in parameters} <= {field.name for field in text.DECLARED}
+    assert set(TextChatParameters.__dataclass_fields__) <= {field.name for field in chat.DECLARED}

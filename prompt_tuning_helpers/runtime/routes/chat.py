@@ -15,7 +15,7 @@ from .inference import InferenceRequest, answer, created_at, stream
 from .operations import Operation, RequestContext
 from .text import find_deployment
 
-FIELDS: Declaration = CHAT_FIELDS
+DECLARED: Declaration = CHAT_FIELDS
 FINISH_REASONS = {"max_tokens": "length", "token_limit": "length", "time_limit": "time_limit"}
 
 

@@ -14,7 +14,7 @@ from .inference import InferenceRequest, Shown, answer, created_at, stream
 from .operations import Operation, RequestContext
 from .text_request import TEXT_FIELDS, read_text_request
 
-FIELDS: Declaration = TEXT_FIELDS
+DECLARED: Declaration = TEXT_FIELDS
 
 
 def find_deployment(context: RequestContext) -> Deployment:

@@ -10,7 +10,7 @@ from .foundation_models import find_card, warnings_for
 from .operations import Operation, RequestContext
 from .text_request import LONGEST_INPUT
 
-FIELDS: Declaration = (*honoured("model_id"), *PROJECT, *honoured("input", "parameters.return_tokens"))
+DECLARED: Declaration = (*honoured("model_id"), *PROJECT, *honoured("input", "parameters.return_tokens"))
 
 
 def tokenize(context: RequestContext) -> Response:
@@ -22,7 +22,7 @@ def tokenize(context: RequestContext) -> Response:
     if text is None:  # an empty text is a text
         raise bad_request("input is missing: give it the text.")
     return_tokens = body.object("parameters").flag("return_tokens")
-    warnings = warnings_of(body, FIELDS)
+    warnings = warnings_of(body, DECLARED)
     engine = context.runtime.engine
     result: dict[str, Any]
     if return_tokens:
