@@ -9,7 +9,7 @@ from .loading import LoadedModel
 from .settings import Guide
 
 GUIDED = "llguidance"  # computes which tokens may come next in a grammar
-MOST_WORK = 100_000  # in its own unit, "initial_lexer_fuel"; a schema of a page takes a tenth
+MOST_WORK = 100_000  # in its own unit, "initial_lexer_fuel"; a schema of a hundred fields fits
 
 
 class Constraint(ABC):
