@@ -145,7 +145,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"layer_types": ["full_attention"] * 2, "num_local_experts": 0, "num_experts_per_tok": 0},
     ),
     "xlm as a decoder": ("xlm", {"causal": True}),
-} | {f"{family} as a decoder": (family, _AS_DECODER) for family in _DECODERS}
+    **{f"{family} as a decoder": (family, _AS_DECODER) for family in _DECODERS},
+}
 
 
 def small_config(family: str, **changes: Any) -> Any:

@@ -53,8 +53,8 @@ def check_kind(config: Any) -> None:
         raise NotTunable(f"{kind} are encoders, which fill gaps in a text but do not continue it")
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise NotTunable(f"{kind} are no causal language models")
-    forward = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].forward
-    if "inputs_embeds" not in inspect.signature(forward).parameters:
+    network_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    if "inputs_embeds" not in inspect.signature(network_class.forward).parameters:
         raise NotTunable(f"{kind} take no embeddings (inputs_embeds) in place of token ids")
     if getattr(text, "hidden_size_per_layer_input", 0):
         raise NotTunable(f"{kind} of this size look up the ids of tokens in each layer, and virtual tokens have no id")

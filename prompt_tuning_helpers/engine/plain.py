@@ -85,8 +85,8 @@ class PlainModel(CausalModel):
         return {"logits_to_keep": positions} if self._keeps_logits else {}
 
     @torch.no_grad()
-    def extend(self, caches: list[KVCache], inputs: list[Tensor]) -> Tensor:
-        """Append embeddings ``[n, H]`` to each sequence; return the logits after the last, ``[B, vocabulary]``."""
+    def extend(self, caches: list[KVCache], inputs: list[Tensor], keep: int = 1) -> Tensor:
+        """Append embeddings ``[n, H]`` to each; return the logits after the last, ``[B * keep, vocabulary]``."""
         logits = []
         for sequence, embeddings in zip(caches, inputs, strict=True):
             assert isinstance(sequence, Sequence)
@@ -96,9 +96,9 @@ class PlainModel(CausalModel):
             unread = embeddings if step else sequence.embeddings
             state = sequence.state if step else {}
             # A copy, since some families scale their input in place.
-            output = self.network(inputs_embeds=unread[None].clone(), use_cache=self.steps, **state, **self._keep(1))
+            output = self.network(inputs_embeds=unread[None].clone(), use_cache=self.steps, **state, **self._keep(keep))
             sequence.state = _state_of(output) if self.steps else {}
-            logits.append(output.logits[:, -1])
+            logits.append(output.logits[0, -keep:])
         return torch.cat(logits).float()
 
     def new_cache(self) -> Sequence:

@@ -4,6 +4,7 @@ The small models are those of ``tools/small_models.py``; ``docs/families.md`` sa
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,11 @@ def _check_loss_and_gradient(network: Any, model: CausalModel, prompt: Tensor) -
     packed = pack(ROWS)
     found: list[Tensor] = []
     expected: list[Tensor] = []
-    for logits_of, results in (
+    paths: tuple[tuple[Callable[[Tensor], Tensor], list[Tensor]], ...] = (
         (lambda prefix: model.label_logits(prefix, packed), found),
         (lambda prefix: plain_logits(network, prefix, ROWS), expected),
-    ):
+    )
+    for logits_of, results in paths:
         prefix = prompt.clone().requires_grad_()
         loss = torch.nn.functional.cross_entropy(logits_of(prefix), packed.labels)
         results += [loss.detach(), torch.autograd.grad(loss, prefix)[0]]
