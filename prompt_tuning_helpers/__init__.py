@@ -19,7 +19,7 @@ from .evaluation import (
     score_table,
     word_counts_baseline,
 )
-from .lesson import settings_for
+from .lesson import find_settings, settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
 from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
@@ -56,6 +56,7 @@ __all__ = [
     "connect",
     "deployed",
     "evaluate",
+    "find_settings",
     "label_probabilities",
     "majority_baseline",
     "parse_label",

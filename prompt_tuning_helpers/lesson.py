@@ -4,13 +4,28 @@ import re
 from dataclasses import fields, replace
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .engine.settings import TuningSettings
 from .evaluation import LABELS
 from .i18n import say
-from .tuning import PromptTuningSettings
+from .search import search_settings
+from .tuning import PromptTuningSettings, tunable_models
 
-__all__ = ["EXAMPLES", "INIT_TEXT", "LABELS", "LOCAL_SETTINGS", "TEMPLATE", "reviews_path", "settings_for"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from ibm_watsonx_ai import APIClient
+
+__all__ = [
+    "EXAMPLES",
+    "INIT_TEXT",
+    "LABELS",
+    "LOCAL_SETTINGS",
+    "TEMPLATE",
+    "find_settings",
+    "reviews_path",
+    "settings_for",
+]
 
 PACKAGE = Path(__file__).parent
 MOST_EPOCHS = 50  # the service's limit
@@ -87,6 +102,33 @@ def reviews_path(split: str) -> Path:
     name = f"dog_grooming_reviews_{split}_data.json"
     installed = PACKAGE / "data" / name
     return installed if installed.exists() else PACKAGE.parent / "data" / name
+
+
+def find_settings(client: "APIClient", base_model: str, train: "pd.DataFrame") -> PromptTuningSettings:
+    """Find the lesson's settings for a base model: look them up, or search them where nobody has measured any.
+
+    Only the local runtime is searched on. A hosted service has large models, and each run of a search costs money there.
+
+    Args:
+        client: of the SDK, with its project set.
+        base_model: its id.
+        train: the training rows.
+
+    Raises:
+        SearchError: if every run of a search failed.
+        NoTunableModelError: if the service does not offer the model for prompt tuning.
+        WMLClientError: if the service cannot be used.
+    """
+    measured = any(pattern and re.search(pattern, base_model, re.I) for pattern, _, _ in SETTINGS)
+    if measured or not _is_local(client, base_model):
+        return settings_for(base_model, len(train))
+    print(say("Nobody has measured which settings suit {model}, so they are searched now.", model=base_model))
+    return search_settings(client, base_model, train, settings=_SMALL).settings
+
+
+def _is_local(client: "APIClient", base_model: str) -> bool:
+    specs = {spec["model_id"]: spec for spec in tunable_models(client)}
+    return "local_runtime" in specs.get(base_model, {})
 
 
 def settings_for(base_model: str, rows: int) -> PromptTuningSettings:
