@@ -49,7 +49,7 @@ def test_connecting_leaves_pytorch_out_of_the_calling_process(tmp_path: Path) ->
 
 
 def test_a_model_that_is_there_takes_no_process(no_cache: Path) -> None:
-    (no_cache / "models" / "tiny-1").mkdir(parents=True)
+    sources.cached_folder("tiny").mkdir(parents=True)
     (no_cache / "config.json").write_text("{}")
     with mock.patch("subprocess.Popen") as process:
         fetch("tiny")

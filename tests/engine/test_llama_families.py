@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING
 
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
-from prompt_tuning_helpers.engine.errors import UnavailableModel
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.llama_families import FAMILIES
+from prompt_tuning_helpers.engine.paths import NotTunable, choose_path
 from tests.support.networks import NETWORKS, make_network, plain_logits
 
 Options = dict[str, Any]
@@ -175,10 +175,10 @@ def test_whatever_an_option_says_the_result_is_that_of_the_plain_forward(kind: s
         except Exception:  # of any kind: transformers cannot compute this itself
             continue
         fast = LlamaModel.supports(network.config)
-        assert path in (None, LlamaModel if fast else TransformersModel), change
+        assert path is None or (path is LlamaModel) == fast, change
         try:
-            model: CausalModel = LlamaModel(network) if fast else TransformersModel(network)
-        except UnavailableModel:
+            model = LlamaModel(network) if fast else choose_path(network)
+        except NotTunable:
             continue
         found = _logits_and_gradient(model.label_logits(prefix, pack(ROWS)), prefix)
         for mine, theirs in zip(found, expected, strict=True):
