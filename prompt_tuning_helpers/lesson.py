@@ -107,7 +107,7 @@ def reviews_path(split: str) -> Path:
 def find_settings(client: "APIClient", base_model: str, train: "pd.DataFrame") -> PromptTuningSettings:
     """Find the lesson's settings for a base model: look them up, or search them where nobody has measured any.
 
-    Only the local runtime is searched on. A hosted service has large models, and each run of a search costs money there.
+    Only the local runtime is searched on: a hosted service has large models, and each run of a search is charged there.
 
     Args:
         client: of the SDK, with its project set.
