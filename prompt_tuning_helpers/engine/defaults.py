@@ -55,7 +55,7 @@ _UNKNOWN = _ModelFacts(50, from_text=_Pace(None, 5), from_random=_Pace(None, 5))
 # Measured on validation parts of the lesson's training file with benchmarks/choose_settings.py; data/README.md has the
 # table.
 _KNOWN = {
-    "smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5), from_instruction=_Pace(0.03, 5))
+    "smollm2": _ModelFacts(100, from_text=_Pace(0.02, 3), from_random=_Pace(0.1, 5), from_instruction=_Pace(0.03, 8))
 }
 
 
