@@ -52,8 +52,8 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     """
     require_packages()
     from ._files import write_file
-    from .runtime.store.claim import claim
     from .runtime.store.state import State, StateError
+    from .runtime.store.state_marker import claim
 
     expected = expectation(model)
     if expected:

@@ -6,7 +6,7 @@ from typing import Any
 
 from prompt_tuning_helpers.engine.causal_model import CausalModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
-from prompt_tuning_helpers.engine.paths import NotTunable, check_kind, choose_path
+from prompt_tuning_helpers.engine.path_choice import NotTunable, check_kind, choose_path
 from prompt_tuning_helpers.engine.plain import PlainModel
 from tools.small_models import FAMILIES, NOT_BUILT, VARIANTS, small_config, small_network
 

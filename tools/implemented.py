@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from prompt_tuning_helpers.runtime.routes import MODULES
-from prompt_tuning_helpers.runtime.routes.declared import Declaration
 from prompt_tuning_helpers.runtime.routes.operations import Operation
+from prompt_tuning_helpers.runtime.routes.request_fields import Declaration
 
 HEAD = """# What the local watsonx.ai runtime implements
 

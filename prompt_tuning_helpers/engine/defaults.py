@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .embedding_size import embedding_rms
+from .embedding_scale import embedding_rms
 from .search_plan import RATE_OF_UNKNOWN, STEP, rounded, unit_of
 from .settings import FIELD, TuningSettings
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import loading, rows, sources
 from .chat import render
 from .defaults import default_settings
-from .embedding_size import embedding_rms
+from .embedding_scale import embedding_rms
 from .errors import EngineError, UnavailableModel
 from .settings import Generation, GenerationParameters, TuningSettings, check_settings
 

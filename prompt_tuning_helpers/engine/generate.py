@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from .causal_model import KVCache
+from .constrained_decoding import constrain
 from .errors import EngineClosed, UnavailableModel, UnusableModel, UnusablePrompt
-from .guides import constrain
 from .loading import LoadedModel
 from .probabilities import describe, name_only
 from .rows import common_prefix, encode_inputs, wrap

@@ -122,7 +122,7 @@ def blueprint(source: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from .paths import check_kind
+    from .path_choice import check_kind
 
     quiet_libraries()
     with _refusal(source):
@@ -141,7 +141,7 @@ def _check(source: str) -> None:
     """Check that a model can be prompt-tuned, and its weights and tokenizer, without loading the weights."""
     from transformers import AutoConfig
 
-    from .paths import check_kind
+    from .path_choice import check_kind
     from .weights import check_tokenizer, check_weights
 
     where = fetch(source)
@@ -161,7 +161,7 @@ def _read(source: str) -> LoadedModel:
     from transformers import AutoModelForCausalLM
 
     from .llama import LlamaModel
-    from .paths import choose_path
+    from .path_choice import choose_path
 
     _check(source)
     on_gpu = torch.cuda.is_available()
@@ -259,7 +259,7 @@ def _refusal(source: str, what: str = "The model") -> Iterator[None]:
 
 def _refused(source: str, what: str, error: Exception) -> EngineError:
     """Make the error that says why a model could not be loaded, and what to do for a source of its kind."""
-    from .paths import NotTunable
+    from .path_choice import NotTunable
 
     if isinstance(error, NotTunable):
         return UnusableModel(

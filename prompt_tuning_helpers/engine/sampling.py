@@ -7,8 +7,8 @@ from collections import Counter
 import torch
 from torch import Tensor
 
+from .constrained_decoding import Constraint
 from .errors import UnusablePrompt
-from .guides import Constraint
 from .settings import GenerationParameters
 
 SEEDS = 2**32  # watsonx.ai's are below

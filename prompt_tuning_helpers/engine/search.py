@@ -17,7 +17,7 @@ from typing import Any
 from .._files import write_file
 from . import loading, sources
 from .defaults import complete_settings
-from .embedding_size import embedding_rms
+from .embedding_scale import embedding_rms
 from .errors import EngineError, reason_of
 from .held_back import measure
 from .job import check_tokens

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from .scripts import fold, word_edges
+from .writing_systems import fold, word_edges
 
 LABELS = ("0", "1")
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from ..i18n import say
 from .intervals import bootstrap, wilson, with_interval
 from .measures import Measure, check_rows
-from .scripts import WITHOUT_BLANKS
 from .tables import html_table
+from .writing_systems import WITHOUT_BLANKS
 
 ARTICLES = frozenset({"a", "an", "the"})
 ALONE = re.compile(f"([{WITHOUT_BLANKS}])")  # a character that is a word

@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 
 from .._files import PRIVATE_FILE
 from ..engine.sources import DEFAULT_SOURCE
-from .clients import LINES_OF_CLIENTS, variables_of_clients
+from .client_variables import LINES_OF_CLIENTS, variables_of_clients
 from .endpoint import Endpoint, command_line, default_state, live_record, running_endpoint, stop_recorded
 from .jobs.folder import end_recorded_processes
+from .model_selection import select_models
 from .process.processes import KnownProcess, end_when
-from .sources import select_models
-from .store.claim import check_claimed
 from .store.state import State, StateError
+from .store.state_marker import check_claimed
 
 NOT_RUNNING = 3  # what status commands of services answer
 STOP_SECONDS = 60.0

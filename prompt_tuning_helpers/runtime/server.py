@@ -25,8 +25,8 @@ from .process.lost_state import RefuseWhenLost
 from .process.processes import end_when
 from .process.users import UsersLock
 from .state_lock import LockedState, StateLost, lock_state
-from .store.claim import claim
 from .store.state import OLD_LOGS, State, StateError
+from .store.state_marker import claim
 from .strays import move_strays_to_trash
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.llama_families import FAMILIES
-from prompt_tuning_helpers.engine.paths import NotTunable, choose_path
+from prompt_tuning_helpers.engine.path_choice import NotTunable, choose_path
 from tests.support.networks import NETWORKS, make_network, plain_logits
 
 Options = dict[str, Any]

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from prompt_tuning_helpers.evaluation import evaluate, labels_of, parse_label
-from prompt_tuning_helpers.evaluation.scripts import fold
+from prompt_tuning_helpers.evaluation.writing_systems import fold
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint, recorded_endpoint, running_endpoint, stop_recorded
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
-from prompt_tuning_helpers.runtime.store.claim import claim
 from prompt_tuning_helpers.runtime.store.state import State
+from prompt_tuning_helpers.runtime.store.state_marker import claim
 from tests.support.servers import run_cli
 
 KEY = "the-key-in-the-file"

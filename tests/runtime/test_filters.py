@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.http.errors import ApiError
-from prompt_tuning_helpers.runtime.routes.searches import fits_tags, has_tags, read_search
+from prompt_tuning_helpers.runtime.routes.asset_queries import fits_tags, has_tags, read_search
 from tests.support.calls import BASE, training_body, upload, wait_for_training
 
 TAGS = st.sampled_from(["a", "b", "two words", "rock and roll", "this or that"])

@@ -3,8 +3,8 @@
 import pytest
 
 from prompt_tuning_helpers.runtime.http.errors import ApiError
+from prompt_tuning_helpers.runtime.model_selection import select_models
 from prompt_tuning_helpers.runtime.routes.filters import matches
-from prompt_tuning_helpers.runtime.sources import select_models
 
 SPEC = {
     "model_id": "a/b",

@@ -19,8 +19,8 @@ from prompt_tuning_helpers import _launcher
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.endpoint import running_endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.store.claim import claim
 from prompt_tuning_helpers.runtime.store.state import State, StateError, load_secrets
+from prompt_tuning_helpers.runtime.store.state_marker import claim
 from tests.support.calls import ROWS
 from tests.support.calls import upload as upload_to
 from tests.support.environment import REPOSITORY
@@ -83,7 +83,7 @@ def test_connect_refuses_another_folder(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_claiming_imports_nothing_heavy() -> None:
     code = (
-        "import sys, prompt_tuning_helpers.runtime.store.claim;"
+        "import sys, prompt_tuning_helpers.runtime.store.state_marker;"
         "print(sorted({'torch', 'transformers', 'starlette', 'uvicorn', 'trustme', 'typer'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import Fields, shorten
 from ..store.assets import Asset, Attachment
 from ..store.models import Model
+from .asset_queries import ALL, read_search
 from .operations import LONGEST_PAGE, Operation, RequestContext, no_content
-from .searches import ALL, read_search
 
 SEARCHED = ("asset.name", "asset.asset_type", "asset.asset_id", "asset.tags")
 SORTS = ("-asset.created_at", "-asset.created_at<string>")  # the order there is, as the SDK asks for it

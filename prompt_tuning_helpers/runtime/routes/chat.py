@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 from ...engine import Generation, Token
 from ..http.errors import ApiError
 from .chat_request import CHAT_FIELDS, read_chat_request, read_messages
-from .declared import Declaration
 from .foundation_models import find_card, warnings_for
 from .inference import InferenceRequest, answer, created_at, stream
 from .operations import Operation, RequestContext
+from .request_fields import Declaration
 from .text import find_deployment
 
 DECLARED: Declaration = CHAT_FIELDS

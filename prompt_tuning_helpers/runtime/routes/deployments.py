@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import Fields, shorten
-from ..http.patches import FIELDS, read_changes
+from ..http.json_patch import FIELDS, read_changes
 from ..store.deployments import Deployment, ServingNameTaken
 from ..store.models import Model
+from .asset_queries import has_tags
 from .models import find_model
 from .operations import PAGE, Operation, RequestContext, no_content
-from .searches import has_tags
 
 CHANGEABLE = ("/name", "/description", "/tags", "/custom", "/asset", "/online/parameters")
 STATES = ("initializing", "updating", "ready", "failed")

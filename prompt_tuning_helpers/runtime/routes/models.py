@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from ..http.errors import not_found
 from ..http.fields import Fields
-from ..http.patches import FIELDS, read_changes
+from ..http.json_patch import FIELDS, read_changes
 from ..store.models import Model
+from .asset_queries import ALL, fits_tags, read_search
 from .assets import delete_tuned_model
 from .operations import PAGE, Operation, RequestContext, no_content
-from .searches import ALL, fits_tags, read_search
 
 CHANGEABLE = ("/name", "/description", "/tags")
 SEARCHED = ("asset.name", "asset.asset_id", "asset.tags")

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..context import Runtime
-from ..http.declared import check_query, check_version, no_spaces, unread
 from ..http.errors import bad_request, not_found
 from ..http.fields import Fields, as_fields, parse_json, shorten
+from ..http.undeclared import check_query, check_version, no_spaces, unread
 
 Result = TypeVar("Result")
 

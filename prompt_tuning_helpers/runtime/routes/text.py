@@ -8,10 +8,10 @@ from ...engine import Generation, Token
 from ..http.errors import ApiError, not_found
 from ..http.fields import shorten
 from ..store.deployments import Deployment
-from .declared import Declaration
 from .foundation_models import find_card, warnings_for
 from .inference import InferenceRequest, Shown, answer, created_at, stream
 from .operations import Operation, RequestContext
+from .request_fields import Declaration
 from .text_request import TEXT_FIELDS, read_text_request
 
 DECLARED: Declaration = TEXT_FIELDS

@@ -6,9 +6,9 @@ from ...engine import GenerationParameters, GenerationRequest
 from ..catalogue import ServedModel
 from ..http.errors import bad_request
 from ..http.fields import Fields
-from .declared import PROJECT, Declaration, honoured, ignored, warnings_of
+from .answer_controls import STEERING, read_steering, value_or
 from .inference import InferenceRequest, Shown
-from .steering import STEERING, read_steering, value_or
+from .request_fields import PROJECT, Declaration, honoured, ignored, warnings_of
 
 LONGEST_INPUT = 1_000_000
 DECODING_METHODS = ("greedy", "sample")

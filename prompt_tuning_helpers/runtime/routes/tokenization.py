@@ -5,9 +5,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from ..http.errors import bad_request
-from .declared import PROJECT, Declaration, honoured, warnings_of
 from .foundation_models import find_card, warnings_for
 from .operations import Operation, RequestContext
+from .request_fields import PROJECT, Declaration, honoured, warnings_of
 from .text_request import LONGEST_INPUT
 
 DECLARED: Declaration = (*honoured("model_id"), *PROJECT, *honoured("input", "parameters.return_tokens"))

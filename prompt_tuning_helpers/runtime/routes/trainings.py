@@ -19,10 +19,10 @@ from ..jobs.reports import Report
 from ..removal import remove_training
 from ..replaced_settings import FIELD, replace_settings, say_replaced
 from ..store.trainings import TERMINAL, Training
+from .asset_queries import has_tags
 from .assets import EXPERIMENT
 from .foundation_models import TASKS, warnings_for
 from .operations import PAGE, Operation, RequestContext, no_content
-from .searches import has_tags
 from .tuning_request import TUNING_FIELDS, TUNING_IGNORED, read_base_model, read_tuning_request
 
 TYPE = "prompt_tuning"

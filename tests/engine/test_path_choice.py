@@ -16,7 +16,7 @@ from prompt_tuning_helpers.engine import (
     sources,
 )
 from prompt_tuning_helpers.engine.general import TransformersModel
-from prompt_tuning_helpers.engine.paths import NotTunable, choose_path
+from prompt_tuning_helpers.engine.path_choice import NotTunable, choose_path
 from prompt_tuning_helpers.engine.plain import PlainModel
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save

@@ -9,8 +9,8 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
-from prompt_tuning_helpers.runtime.http.declared import check_query, unread
 from prompt_tuning_helpers.runtime.http.errors import ApiError
+from prompt_tuning_helpers.runtime.http.undeclared import check_query, unread
 from prompt_tuning_helpers.runtime.routes import OPERATIONS
 from prompt_tuning_helpers.runtime.routes.operations import Operation
 from tests.support.calls import open_fake, training_body

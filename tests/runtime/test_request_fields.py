@@ -12,7 +12,7 @@ from ibm_watsonx_ai.foundation_models.schema import (
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.routes import chat, text, tokenization
-from prompt_tuning_helpers.runtime.routes.declared import HONOURED, IGNORED, REFUSED, Declared
+from prompt_tuning_helpers.runtime.routes.request_fields import HONOURED, IGNORED, REFUSED, Declared
 from tests.support.calls import BASE
 
 PATHS = {chat: "chat", text: "generation", tokenization: "tokenization"}

@@ -8,7 +8,7 @@ import torch
 
 from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.defaults import default_settings
-from prompt_tuning_helpers.engine.embedding_size import embedding_rms
+from prompt_tuning_helpers.engine.embedding_scale import embedding_rms
 from tests.support.networks import NETWORKS, make_network
 from tests.support.scaled import save_scaled
 
