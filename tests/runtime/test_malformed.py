@@ -77,7 +77,7 @@ def path_of(operation: Operation, part: str) -> str:
 
 def send(setting: Setting, operation: Operation, part: str, query: dict[str, str], **content: Any) -> None:
     _, client, project, _ = setting
-    # What an operation does not read is refused before its handler is reached; test_declared.py is about that.
+    # What an operation does not read is refused before its handler is reached; test_undeclared.py is about that.
     known = {name: value for name, value in {**project, **query}.items() if name in (operation.query or ())}
     if not operation.has_body:
         content.pop("content", None)
