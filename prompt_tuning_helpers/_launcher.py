@@ -23,6 +23,7 @@ LOCAL_REQUIREMENTS = (
     "gguf",
     "httptools",
     "jwt",
+    "llguidance",
     "peft",
     "psutil",
     "safetensors",

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from prompt_tuning_helpers.engine.defaults import PACE, default_settings, suited_settings
+from prompt_tuning_helpers.engine.defaults import MOST_EPOCHS, PACE, default_settings, suited_settings
 from prompt_tuning_helpers.engine.settings import TuningSettings
 
 ASKED = TuningSettings(
@@ -41,8 +41,8 @@ def test_an_instruction_to_start_from_takes_longer_than_solved_examples() -> Non
     assert suited_settings("smollm2", ASKED, 10_000) == used
 
 
-@pytest.mark.parametrize(("rows", "times"), [(320, 1), (160, 2), (40, 8)])
+@pytest.mark.parametrize(("rows", "times"), [(320, 1), (160, 2), (80, 4), (40, 8)])
 def test_few_rows_are_passed_over_more_often(rows: int, times: int) -> None:
     usual = suited_settings("smollm2", ASKED, 320).num_epochs
-    assert suited_settings("smollm2", ASKED, rows).num_epochs == usual * times
-    assert suited_settings("smollm2", ASKED, 1).num_epochs == 50
+    assert suited_settings("smollm2", ASKED, rows).num_epochs == min(usual * times, MOST_EPOCHS)
+    assert suited_settings("smollm2", ASKED, 1).num_epochs == MOST_EPOCHS

@@ -120,3 +120,10 @@ def test_every_field_of_the_sdk_is_declared() -> None:
     parameters |= {f"length_penalty.{name}" for name in TextGenLengthPenalty.__dataclass_fields__}
     assert {f"parameters.{name}" for name in parameters} <= {field.name for field in text.DECLARED}
     assert set(TextChatParameters.__dataclass_fields__) <= {field.name for field in chat.DECLARED}
+
+
+def test_what_the_sdk_sends_along_to_count_tokens_is_not_warned_of(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "Hello", "parameters": {"max_new_tokens": 10, "prompt_variables": {"a": "b"}}}
+    answer = client.post("/ml/v1/text/tokenization", json={**body, **project})
+    assert answer.status_code == 200
+    assert "system" not in answer.json()
