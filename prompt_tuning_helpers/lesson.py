@@ -123,7 +123,9 @@ def find_settings(client: "APIClient", base_model: str, train: "pd.DataFrame") -
     if measured or not _is_local(client, base_model):
         return settings_for(base_model, len(train))
     print(say("Nobody has measured which settings suit {model}, so they are searched now.", model=base_model))
-    return search_settings(client, base_model, train, settings=_SMALL).settings
+    found = search_settings(client, base_model, train, settings=_SMALL)
+    print(found.verdict)
+    return found.settings
 
 
 def _is_local(client: "APIClient", base_model: str) -> bool:

@@ -2,14 +2,25 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
+import pandas as pd
 import pytest
 
-from prompt_tuning_helpers import PromptTuningSettings, settings_for
+from prompt_tuning_helpers import PromptTuningSettings, find_settings, settings_for
 from prompt_tuning_helpers.engine.defaults import complete_settings, default_settings
 from prompt_tuning_helpers.lesson import INIT_TEXT, LOCAL_SETTINGS, TEMPLATE, reviews_path
 
+TRAIN = pd.DataFrame([{"input": "Kind!", "output": "1"}, {"input": "Late.", "output": "0"}] * 20)
 SMALL, LARGE = "HuggingFaceTB/SmolLM2-135M-Instruct", "ibm/granite-3-8b-instruct"
+
+
+def offering(spec: dict[str, Any]) -> Any:
+    """A client of a service that offers one model for prompt tuning."""
+    models = SimpleNamespace(get_model_specs_with_prompt_tuning_support=lambda: {"resources": [spec]})
+    return SimpleNamespace(foundation_models=models)
 
 
 def test_settings_belong_to_a_base_model() -> None:
@@ -25,6 +36,30 @@ def test_few_rows_are_passed_over_more_often() -> None:
     assert settings_for(SMALL, 1).num_epochs == 50
     with pytest.raises(ValueError, match="no training rows"):
         settings_for(SMALL, 0)
+
+
+@pytest.mark.parametrize("spec", [{"model_id": LARGE}, {"model_id": "another/model"}])
+def test_a_hosted_service_is_never_searched_on(spec: dict[str, str]) -> None:
+    """Each run of a search would be charged there."""
+    with mock.patch("prompt_tuning_helpers.lesson.search_settings") as search:
+        assert find_settings(offering(spec), spec["model_id"], TRAIN) == settings_for(spec["model_id"], len(TRAIN))
+    search.assert_not_called()
+
+
+def test_settings_that_somebody_measured_are_looked_up_without_asking_anybody() -> None:
+    assert find_settings(mock.Mock(spec=[]), SMALL, TRAIN) == settings_for(SMALL, len(TRAIN))
+
+
+def test_on_this_computer_settings_that_nobody_measured_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    found = SimpleNamespace(settings=settings_for(SMALL, 100), verdict="The best of all runs.")
+    client = offering({"model_id": "local/mine", "local_runtime": {"embedding_rms": 0.1}})
+    with mock.patch("prompt_tuning_helpers.lesson.search_settings", return_value=found) as search:
+        assert find_settings(client, "local/mine", TRAIN) is found.settings
+    assert search.call_args.args == (client, "local/mine", TRAIN)
+    assert capsys.readouterr().out.splitlines() == [
+        "Nobody has measured which settings suit local/mine, so they are searched now.",
+        "The best of all runs.",
+    ]
 
 
 def test_what_the_notebook_passes_and_what_the_model_adds_are_the_settings_that_were_measured() -> None:
