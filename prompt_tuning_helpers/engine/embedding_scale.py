@@ -28,18 +28,10 @@ def embedding_rms(source: str) -> float | None:
     if source in _KNOWN:
         return _KNOWN[source]
     try:
-        return _read(_folder_of(source))
+        folder = sources.find(source)
+        return _read(folder) if folder else None
     except Exception:  # the files are foreign, and the libraries that read them raise all kinds of errors
         return None
-
-
-def _folder_of(source: str) -> Path:
-    folder = sources.model_folder(source)
-    if folder:
-        return folder
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(source, local_files_only=True))
 
 
 def _read(folder: Path) -> float | None:

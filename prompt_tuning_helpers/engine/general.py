@@ -40,7 +40,7 @@ class TransformersKVCache(KVCache):
 class TransformersModel(CausalModel):
     """A causal language model that accepts ``inputs_embeds`` and keeps all that it keeps in a ``DynamicCache``.
 
-    ``paths.choose_path`` finds out whether a model is one.
+    ``path_choice.choose_path`` finds out whether a model is one.
 
     Args:
         model: the transformers model, frozen, in evaluation mode.

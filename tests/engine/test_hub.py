@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from prompt_tuning_helpers.engine import loading, sources
+from prompt_tuning_helpers.engine.embedding_scale import embedding_rms
 from prompt_tuning_helpers.engine.errors import EngineError, UnavailableModel
 from prompt_tuning_helpers.engine.estimate import Estimate
 from prompt_tuning_helpers.engine.hub import cached, download, download_configuration
@@ -74,6 +75,14 @@ def test_a_model_is_downloaded_once_without_what_could_run_code(
     assert cached(SMALL) == folder
     assert sources.fetch(SMALL) == str(folder)
     assert here == []
+
+
+def test_the_size_of_its_embeddings_is_known_once_it_is_here(here: list[str]) -> None:
+    """Also where the hub has more files of it than are downloaded."""
+    embedding_rms.cache_clear()
+    download(SMALL)
+    assert embedding_rms(SMALL) == pytest.approx(embedding_rms("tiny"), rel=1e-3)
+    embedding_rms.cache_clear()
 
 
 def test_a_download_that_was_interrupted_is_no_model(here: list[str]) -> None:
