@@ -15,7 +15,7 @@ from ._metrics import metrics_of
 from ._sdk import add_advice, is_passing, quiet_sdk, status_code
 from .datasets.check import estimate_tokens
 from .deployment import clean_up, deployed, unique_serving_name
-from .engine.search_plan import Round, Trial, best_of, halve, interval_of
+from .engine.search_plan import LAST_STEPS, Round, Trial, best_of, halve, interval_of
 from .evaluation import parse_label
 from .i18n import say
 from .tuning import ConnectionLostError, PromptTuningSettings, TuningError, follow, how_it_failed
@@ -29,7 +29,6 @@ Row = dict[str, str]
 SHORTEST_ANSWER = (
     10  # tokens that a model may answer with, at least: one that has not learnt yet says more than a label
 )
-LAST_REPORTS = 5  # whose mean is the loss that a run ends with
 LONGEST_REASON = 300  # characters
 FORBIDDEN = (401, 403)  # statuses that every further request would get, too
 
@@ -311,7 +310,7 @@ def _virtual_tokens(details: Mapping[str, Any]) -> int | None:
 
 def _final_loss(details: Mapping[str, Any]) -> float | None:
     """Give the mean of the last losses that a run reported."""
-    losses = [metric.loss for metric in metrics_of(details) if metric.loss is not None][-LAST_REPORTS:]
+    losses = [metric.loss for metric in metrics_of(details) if metric.loss is not None][-LAST_STEPS:]
     return sum(losses) / len(losses) if losses else None
 
 

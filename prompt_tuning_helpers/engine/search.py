@@ -24,6 +24,7 @@ from .job import check_tokens
 from .memory import keep_freed_memory
 from .rows import TrainingRow, encode_rows, read_rows
 from .search_plan import (
+    LAST_STEPS,
     SHORT_LENGTH,
     Round,
     SearchError,
@@ -45,7 +46,6 @@ from .soft_prompt import initialise
 from .tune import Progress, tune
 
 RESULT = "search.json"
-LAST_STEPS = 5  # whose mean is the loss that a run ends with
 
 logger = logging.getLogger(__name__)
 

@@ -37,6 +37,7 @@ ROUNDS = (10, 25)
 KEPT = 4  # one of so many goes on into the next round
 FULL_RUN = 120  # updates that served the lesson's task: three passes over 320 rows in batches of eight
 MOST_EPOCHS = 50  # the service's limit
+LAST_STEPS = 5  # whose mean is the loss that a run ends with
 
 SHARE_HELD_BACK = 4  # one row of so many
 MOST_HELD_BACK = 64  # asking takes time, too
