@@ -180,13 +180,14 @@ class Engine:
 
 
 def _card(model_id: str, source: str) -> ModelCard:
+    facts = _facts(source)  # first, since this fetches the model, whose embeddings can then be measured
     return ModelCard(
         model_id=model_id,
         source=source,
         embedding_rms=embedding_rms(source),
         defaults=default_settings(source),
         defaults_from_text=default_settings(source, "text"),
-        **_facts(source),
+        **facts,
     )
 
 
