@@ -8,9 +8,9 @@ import numpy as np
 
 from prompt_tuning_helpers.plots import BASE, QUIET, TUNED, finished, new_figure
 
-from .methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, TfIdf
-from .results import Comparison, Measured
-from .tables import milliseconds, quote, seconds, size
+from .methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
+from .results import Comparison, Cost, Measured
+from .tables import memory, milliseconds, quote, seconds, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette again, and a marker each, so that colour is never all there is to go by.
 STYLES: dict[type[Method], tuple[str, str]] = {
     HardPrompt: (BASE, "s"),
+    StartingText: (BASE, "v"),
     PromptTuning: (TUNED, "o"),
     PrefixTuning: ("#CC79A7", "^"),
     LoRA: ("#009E73", "D"),
@@ -37,16 +38,17 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
         comparison: what ``load`` returns.
     """
     shown = comparison.with_all_rows
-    powers = [np.log10(found.trained_parameters) for found in shown if found.trained_parameters]
+    parameters = [comparison.cost(found.method.name).trained_parameters for found in shown]
+    powers = [np.log10(number) for number in parameters if number]
     nothing = min(powers) - BELOW_TRAINED
     # Methods with as many parameters as each other stand side by side.
-    places = _spread([np.log10(m.trained_parameters) if m.trained_parameters else nothing for m in shown], LINE)
+    places = _spread([np.log10(number) if number else nothing for number in parameters], LINE)
     figure, (ax,) = new_figure(1, (8.6, 4.8))
     for found, place in zip(shown, places, strict=True):
         _draw_score(ax, found, found.accuracy, place, "x")
         _label(ax, found.method, place)
     untrained, trained = (
-        [place for found, place in zip(shown, places, strict=True) if bool(found.trained_parameters) == is_trained]
+        [place for number, place in zip(parameters, places, strict=True) if bool(number) == is_trained]
         for is_trained in (False, True)
     )
     ax.axhline((max(untrained, default=nothing) + min(trained)) / 2, color=QUIET, linewidth=0.8)
@@ -105,17 +107,18 @@ def plot_cost(comparison: Comparison) -> "Figure":
         comparison: what ``load`` returns.
     """
     shown = comparison.with_all_rows
-    panels: tuple[tuple[str, Callable[[Measured], float | None], Callable[[Any], str], bool], ...] = (
-        ("Tuning time\n(one core)", lambda found: found.tuning_seconds, seconds, False),
-        ("Peak memory\nof tuning", lambda found: found.peak_memory_mb, lambda value: f"{value:,.0f} MiB", False),
-        ("Time per review\n(one core)", lambda found: found.scoring_ms, milliseconds, False),
-        ("Saved size\n(logarithmic)", lambda found: found.saved_bytes, size, True),
+    costs = [comparison.cost(found.method.name) for found in shown]
+    panels: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Any], str], bool], ...] = (
+        ("Tuning time\n(one core)", lambda cost: cost.tuning_seconds, seconds, False),
+        ("Peak memory\nof tuning", lambda cost: cost.tuning_memory_mb, memory, False),
+        ("Time per review\n(one core)", lambda cost: cost.scoring_ms, milliseconds, False),
+        ("Saved size\n(logarithmic)", lambda cost: cost.saved_bytes, size, True),
     )
     figure, axes = new_figure(len(panels), (9.2, 4.2))
     for ax, (title, measure, write, is_logarithmic) in zip(axes, panels, strict=True):
-        _bars(ax, [STYLES[type(found.method)][0] for found in shown], [measure(found) for found in shown], write)
+        _bars(ax, [STYLES[type(found.method)][0] for found in shown], [measure(cost) for cost in costs], write)
         if is_logarithmic:
-            sizes = [measure(found) or 0 for found in shown]
+            sizes = [measure(cost) or 0 for cost in costs]
             ax.set_xscale("log")
             ax.set_xlim(min(sizes) / 3, max(sizes) * 300)
         ax.set_xticks([])
