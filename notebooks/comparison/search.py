@@ -95,4 +95,5 @@ def _to_try(axis: Axis, before: Candidate, best: Candidate) -> list[Candidate]:
     if axis.is_ordered:
         here, there = (axis.values.index(getattr(candidate, axis.name)) for candidate in (before, best))
         places = range(max(0, here - REACH, there - 1), min(len(places), here + REACH + 1, there + 2))
-    return [best, *(replace(best, **{axis.name: axis.values[place]}) for place in places)]
+    others = [replace(best, **{axis.name: axis.values[place]}) for place in places]
+    return list(dict.fromkeys([best, *others]))  # of which the best is one, too
