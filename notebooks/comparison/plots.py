@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette again, and a marker each, so that colour is never all there is to go by.
 STYLES: dict[type[Method], tuple[str, str]] = {
     HardPrompt: (BASE, "s"),
-    StartingText: (BASE, "v"),
+    StartingText: ("#56B4E9", "v"),
     PromptTuning: (TUNED, "o"),
     PrefixTuning: ("#CC79A7", "^"),
     LoRA: ("#009E73", "D"),
