@@ -86,7 +86,7 @@ bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in 
 
 # Keeps the results that still fit the settings and the code, and resumes where it was interrupted.
 .PHONY: compare
-compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods; takes about two hours
+compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods; takes half a day on two cores
 	PYTHONPATH=notebooks $(RUN) -m comparison
 
 .PHONY: translations

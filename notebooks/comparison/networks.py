@@ -5,11 +5,15 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from prompt_tuning_helpers.engine import loading, sources
-from prompt_tuning_helpers.engine.causal_model import CausalModel
+from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
+
+TOLERANCE = 1e-3  # of two ways to compute the same in float32, as a share of the norm
 
 
 def choose_device(name: str) -> str:
@@ -27,6 +31,28 @@ def load_network(source: str, device: str = "cpu") -> Any:
     torch.set_float32_matmul_precision("highest")  # no TF32: what a GPU computes is what a processor does
     network = AutoModelForCausalLM.from_pretrained(sources.fetch(source), dtype=torch.float32, use_safetensors=True)
     return network.eval().requires_grad_(False).to(device)
+
+
+def is_same(one: CausalModel, other: CausalModel) -> bool:
+    """Tell whether two models compute the same logits, and the same gradient of a soft prompt, for a few tokens."""
+    device = one.embedding.device
+    rows = pack([([5, 6, 7, 8], [20, 30]), ([9, 10], [40])], device)
+    prompt = one.embed(torch.arange(100, 107, device=device)).detach()  # [7, H]
+
+    def compute(model: CausalModel) -> tuple[Tensor, Tensor]:
+        start = prompt.clone().requires_grad_()
+        logits = model.label_logits(start, rows)
+        (gradient,) = torch.autograd.grad(cross_entropy(logits, rows.labels), start)
+        return logits.detach(), gradient
+
+    try:
+        found = compute(one)
+    except (RuntimeError, TypeError, NotImplementedError):  # what it needs is not there on this device
+        return False
+    expected = compute(other)
+    return all(
+        bool((ours - theirs).norm() <= TOLERANCE * theirs.norm()) for ours, theirs in zip(found, expected, strict=True)
+    )
 
 
 class BaseModel:
@@ -60,7 +86,12 @@ class BaseModel:
     def tunable(self) -> CausalModel:
         """Give the network as the engine tunes soft prompts on it."""
         network = load_network(self.source, self.device)  # one of its own, which the engine's fast path lets go
-        return LlamaModel(network) if LlamaModel.supports(network.config) else TransformersModel(network)
+        general = TransformersModel(network)
+        if not LlamaModel.supports(network.config):
+            return general
+        fast = LlamaModel(network)
+        # The fast path was written for processors, where it is tested. On a GPU it has to show that it fits.
+        return fast if self.device == "cpu" or is_same(fast, general) else general
 
     def network_to_change(self) -> Any:
         """Give a network that may be changed."""

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison import jobs
+from comparison.asking import NEW_TOKENS
 from comparison.jobs import draw, split, time_each
 from comparison.methods import METHODS, Candidate, Method, Recipe, WrittenPrompt
 from comparison.networks import BaseModel
 from comparison.plan import DATA, FULL, SMALL, TEST_FILES, AnsweringCost, Measurement, Trial
-from comparison.training import NEW_TOKENS, Answer, Classifier
+from comparison.training import Answer, Classifier
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 from prompt_tuning_helpers.engine.tune import TuningStopped
 from prompt_tuning_helpers.evaluation import LABELS

@@ -197,8 +197,10 @@ def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> 
 
 
 def test_a_candidate_that_diverged_is_shown_as_such(comparison: Comparison) -> None:
-    scores = dict(zip(LORA, (Score(0.8, 0.5, 0.7), Score(0.9, 0.4, 0.7), DIVERGED), strict=True))
-    searched = Searched(FULL.method("lora-8"), 320, 0, dict(scores), LORA[1])
+    scores: dict[Candidate, Score] = dict(
+        zip(LORA, (Score(0.8, 0.5, 0.7), Score(0.9, 0.4, 0.7), DIVERGED), strict=True)
+    )
+    searched = Searched(FULL.method("lora-8"), 320, 0, scores, LORA[1])
     table = shown.show_searches(replace(comparison, searched=(searched,)))
     assert table.loc[("LoRA, rank 8", 320, LORA[2].describe())].tolist() == ["–", "–", "diverged", ""]  # noqa: RUF001
     assert table.loc[("LoRA, rank 8", 320, LORA[1].describe())].tolist() == ["0.900", "0.700", "0.400", "yes"]

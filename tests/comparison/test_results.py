@@ -187,8 +187,7 @@ def test_other_data_show_no_old_result(
         shutil.copy(DATA / file, tmp_path)
     monkeypatch.setattr(plan, "DATA", tmp_path)
     assert _missing(complete) == []
-    with (tmp_path / name).open("a") as file:
-        file.write("\n")
+    (tmp_path / name).write_bytes((DATA / name).read_bytes() + b"\n")
     assert _methods_missing(complete) == SEARCHED
 
 
@@ -281,8 +280,8 @@ def test_a_complete_set_is_loaded_in_the_plans_order(tmp_path: Path) -> None:
     assert comparison.timed_on == ((one, len(METHODS) + sum(method.is_tuned for method in METHODS)),)
     full, cost = comparison.of("full"), comparison.cost("full")
     assert full.chosen == (small.method("full").start(40),) * 3  # where all score the same
-    assert (cost.tuning_seconds, cost.tuning_memory_mb) == (pytest.approx(2.0 * 10), 200.0)
-    assert (cost.scoring_ms, cost.answering_memory_mb) == (pytest.approx(200.0), 100.0)
+    assert [cost.tuning_seconds, cost.tuning_memory_mb] == pytest.approx([2.0 * 10, 200.0])
+    assert [cost.scoring_ms, cost.answering_memory_mb] == pytest.approx([200.0, 100.0])
     assert (cost.trained_parameters, cost.saved_bytes, comparison.base_parameters) == (7, 9, 7)
     free = comparison.cost("few-shot")
     assert (free.tuning_seconds, free.tuning_memory_mb, free.trained_parameters) == (0.0, None, 0)

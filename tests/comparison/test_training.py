@@ -16,11 +16,12 @@ from comparison import hard_prompts, training
 from comparison.asking import ask, first_tokens, no_soft_prompt
 from comparison.hard_prompts import review_of
 from comparison.methods import METHODS, TEMPLATES, Candidate, GradientMethod, Recipe, Regularisation, WrittenPrompt
-from comparison.networks import BaseModel, choose_device, load_network
+from comparison.networks import BaseModel, choose_device, is_same, load_network
 from comparison.plan import FULL, lesson_settings
 from comparison.training import Answer, Asked, Classifier, adapt, prepare, train
 from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.causal_model import pack
+from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
 from prompt_tuning_helpers.engine.tune import TuningStopped
 from prompt_tuning_helpers.evaluation import LABELS
@@ -315,12 +316,20 @@ def test_what_is_trained_and_kept_is_counted() -> None:
         assert 0 < classifier.saved_bytes() - 4 * parameters < 5000, name  # in float32, and the names of the tensors
 
 
-def test_the_engines_model_and_the_one_that_is_asked_are_the_same_network() -> None:
-    packed = pack([([5, 6, 7], [20]), ([8, 9], [30])])
-    prefix = torch.randn(4, BASE.forward.embedding.shape[1])
-    assert torch.allclose(
-        BASE.tunable.label_logits(prefix, packed), BASE.forward.label_logits(prefix, packed), atol=1e-4
-    )
+def test_the_engines_model_and_the_one_that_is_asked_are_the_same_network_and_another_is_noticed() -> None:
+    assert is_same(BASE.tunable, BASE.forward)
+    other = load_network("tiny")
+    other.model.layers[-1].self_attn.v_proj.weight.mul_(1.1)
+    assert not is_same(BASE.tunable, TransformersModel(other))
+
+
+def test_a_fast_path_that_a_device_lacks_something_for_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: Any) -> Tensor:
+        raise NotImplementedError("no such kernel")
+
+    fast = BaseModel("tiny").tunable
+    monkeypatch.setattr(fast, "label_logits", lacking)
+    assert not is_same(fast, BASE.forward)
 
 
 def test_a_device_is_chosen_by_name_or_by_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
