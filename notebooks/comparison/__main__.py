@@ -9,9 +9,8 @@ import argparse
 import multiprocessing
 import os
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from .jobs import run
 from .methods import METHODS
 from .networks import choose_device
 from .plan import FULL, Job, Measurement, Opening, Plan, Trial
+from .pool import new_pool
 from .search import Score
 from .store import Result, Store
 
@@ -75,31 +75,6 @@ def compute(store: Store, jobs: Jobs, device: str, pool: Any, processes: int, ru
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
-
-
-def new_pool(processes: int, jobs_each: int | None = None) -> Any:
-    """Make processes that run jobs on one thread each, and end with this one, however it ends.
-
-    Args:
-        processes: how many.
-        jobs_each: after how many jobs one ends and makes room for a new one; ``None`` for never.
-    """
-    return ProcessPoolExecutor(
-        processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
-        max_tasks_per_child=jobs_each,
-    )
-
-
-def _end_with_parent() -> None:
-    def wait_for_end() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_end, daemon=True).start()
 
 
 def describe(store: Store) -> str:

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from comparison import jobs
-from comparison.__main__ import compute, describe, new_pool
+from comparison.__main__ import compute, describe
 from comparison.methods import METHODS, LoRA, Recipe
 from comparison.plan import FULL, SMALL, Job, Plan, Trial
+from comparison.pool import new_pool
 from comparison.results import load
 from comparison.store import Store
 from prompt_tuning_helpers.evaluation import LABELS
