@@ -67,6 +67,17 @@ def test_wrong_parameter(client: Any) -> None:
         ModelInference(model_id=TINY, api_client=client).generate_text(prompt="x", params={"max_new_tokens": -1})
 
 
+def test_an_input_that_is_too_long_says_where_it_can_be_cut(client: Any) -> None:
+    """Chat does not know ``truncate_input_tokens``, so nobody is told to set it there."""
+    model, long = ModelInference(model_id=TINY, api_client=client), "x" * 3000
+    said = "Shorten the input; text generation also keeps just its end, with truncate_input_tokens"
+    with pytest.raises(WMLClientError, match=said):
+        model.chat([{"role": "user", "content": long}])
+    with pytest.raises(WMLClientError, match=said):
+        model.generate_text(long)
+    assert model.generate_text(long, params={"truncate_input_tokens": 2000, "max_new_tokens": 1})
+
+
 def test_wrong_filter(client: Any) -> None:
     with pytest.raises(WMLClientError, match="terms are joined by commas"):
         client.foundation_models.get_model_specs(filters="nonsense")
