@@ -68,6 +68,11 @@ test-browser: $(VENV)/.browser  ## run the notebooks in JupyterLab, in the Chrom
 test-sdks: $(VENV)/.ready  ## run the lesson's calls with three versions of the SDK; needs python3.11
 	$(RUN) -m pytest tests/sdks/other_sdks.py $(ARGS)
 
+# Installs each into build/clients; where a client's language is missing, its test is skipped and says so.
+.PHONY: test-clients
+test-clients: $(VENV)/.ready  ## use the runtime through langchain-ibm, llama-index, litellm, Node and curl
+	$(RUN) -m pytest tests/clients/every_client.py $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.ready  ## lint, format, who may import whom, and types
 	$(VENV)/bin/ruff check
