@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import nbformat
 import pytest
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
@@ -20,6 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 LEAST_CONTRAST = 4.5  # WCAG 2.1, 1.4.3
 FONT_SIZE, SMALL = 13, 12
 MARGIN = 8
+PICTURE = re.compile(r"!\[([^]]*)\]\(([^)\s]+)\)")
 
 # On which colours each kind of text stands, by its classes; "" is text without one.
 STANDS_ON = {
@@ -147,3 +150,20 @@ def test_the_tokens_and_vectors_are_those_of_the_model() -> None:
         sizes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118  (it is no dictionary)
     weights = sum(size[0] * (size[1] if len(size) > 1 else 1) for size in sizes)
     assert weights == drawing.WEIGHTS
+
+
+def test_notebooks_describe_the_drawings_in_their_own_words() -> None:
+    described: dict[str, str] = {}
+    for language, words in drawing.WORDS.items():
+        ending = "svg" if language == "en" else f"{language}.svg"
+        described[f"images/soft_prompt.{ending}"] = words.soft_prompt_alt
+        described[f"images/methods.{ending}"] = words.methods_alt
+    shown = set()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        for cell in notebook.cells:
+            for alternative, picture in PICTURE.findall(cell.source) if cell.cell_type == "markdown" else []:
+                if picture in described:
+                    assert alternative == described[picture], (path.name, cell.id)
+                    shown.add(picture)
+    assert {"images/soft_prompt.svg", "images/soft_prompt.es.svg", "images/soft_prompt.zh.svg"} <= shown
