@@ -1,4 +1,4 @@
-"""The lesson in three languages: the notebooks say the same, and so do the tables of what the helpers print."""
+"""The notebooks in three languages: they say the same, and so do the tables of what the helpers print."""
 
 import ast
 import copy
@@ -20,6 +20,7 @@ from tools import sync_translations
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "prompt_tuning_helpers"
 LANGUAGES = sorted(path.stem for path in (PACKAGE / "translations").glob("*.json"))
+NOTEBOOKS = sync_translations.translated_notebooks()
 
 # Texts that ``say`` is not given as literals, by the code that it is given.
 INDIRECT = {
@@ -55,14 +56,21 @@ def language(request: pytest.FixtureRequest) -> str:
     return language
 
 
-@pytest.fixture
-def lesson() -> Any:
-    return sync_translations.read(sync_translations.LESSON)
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    """The English notebook."""
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture
-def translated(language: str) -> Any:
-    return sync_translations.read(sync_translations.translations()[language])
+def lesson(path: Path) -> Any:
+    return sync_translations.read(path)
+
+
+@pytest.fixture
+def translated(path: Path, language: str) -> Any:
+    return sync_translations.read(NOTEBOOKS[path][language])
 
 
 def texts_in_use() -> set[str]:
@@ -96,8 +104,12 @@ def pairs(lesson: Any, translated: Any) -> list[tuple[Any, Any]]:
     return [(english, other) for english, other in both if english.cell_type == "markdown"]
 
 
-def test_the_lesson_is_offered_in_three_languages() -> None:
-    assert LANGUAGES == sorted(sync_translations.translations()) == ["es", "zh"]
+def test_notebooks_are_offered_in_three_languages() -> None:
+    assert LANGUAGES == ["es", "zh"]
+    assert {"prompt_tuning_tutorial", "prompt_tuning_from_scratch"} <= {path.stem for path in NOTEBOOKS}
+    for path, translated in NOTEBOOKS.items():
+        assert path.is_file()
+        assert sorted(translated) == LANGUAGES
 
 
 def test_the_notebooks_have_the_same_cells_and_code(lesson: Any, translated: Any) -> None:
@@ -298,3 +310,19 @@ def test_sync_names_the_prose_that_needs_a_translator_until_it_is_done(
     capsys.readouterr()
     sync(monkeypatch, "--done", "why", "about", "--language", "es")
     assert capsys.readouterr().out == "lesson.es.ipynb: all is translated\n"
+
+
+def test_sync_tells_notebooks_with_the_same_cells_apart(
+    copies: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("lesson.ipynb", "lesson.es.ipynb"):
+        (copies / f"other_{name}").write_bytes((copies / name).read_bytes())
+    for name in ("lesson.ipynb", "other_lesson.ipynb"):
+        english = load(copies / name)
+        english["cells"][2]["source"] = "Now look closely"
+        save(copies / name, english)
+    sync(monkeypatch, "--done", "about", "--language", "es", "--notebook", "other_lesson")
+    assert capsys.readouterr().out.splitlines() == [
+        "lesson.es.ipynb: to translate: about",
+        "other_lesson.es.ipynb: all is translated",
+    ]
