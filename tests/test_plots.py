@@ -81,6 +81,16 @@ def test_the_comparison_shows_four_bars(comparison: Comparison) -> None:
     assert "20 test rows" in figure.axes[0].get_title()
 
 
+def test_a_rival_is_named_as_it_is(comparison: Comparison) -> None:
+    named = replace(comparison, rival="costs $5 or $6_x")
+    for figure in (plot_comparison(named), plot_confusion(named), plot_scores(named.models)):
+        figure.draw_without_rendering()
+    legend = plot_comparison(named).axes[0].get_legend()
+    assert legend is not None
+    assert "costs $5 or $6_x" in [text.get_text() for text in legend.get_texts()]
+    assert plot_confusion(named).axes[0].get_title() == "costs $5 or $6_x"
+
+
 def test_unusable_answers_get_a_column_only_where_there_are_any(comparison: Comparison) -> None:
     base, tuned = plot_confusion(comparison).axes
     assert [tick.get_text() for tick in base.get_xticklabels()] == ["0", "1", "unusable"]
