@@ -70,7 +70,8 @@ def check(
 
 def _require_known(split: Split, labels: Collection[str]) -> None:
     """Refuse rows with an output that nobody has named; blanks and case do not count."""
-    known = {label.strip().casefold() for label in labels}
+    named = [str(label) for label in labels]  # what reads labels out of answers says itself that they must be text
+    known = {label.strip().casefold() for label in named}
     for row in split.rows:
         if row.output.strip().casefold() not in known:
             raise DatasetError(
@@ -80,7 +81,7 @@ def _require_known(split: Split, labels: Collection[str]) -> None:
                     name=split.source,
                     row=row.number,
                     label=quoted(row.output),
-                    labels=listed(map(quoted, labels)),
+                    labels=listed(map(quoted, named)),
                 )
             )
 
