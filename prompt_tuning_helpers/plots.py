@@ -51,6 +51,8 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     Raises:
         ValueError: if the run has no metrics with an epoch and a loss; those that lack one are ignored.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     metrics = metrics_of(details)
     points = [(each.epoch, each.loss) for each in metrics if each.epoch is not None and each.loss is not None]
     if not points:
@@ -75,7 +77,9 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     # The first losses can be a hundred times the last, and what matters happens among the last.
     if min(losses) > 0:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(say("Learning curve"))
     ax.legend(frameon=False)
     return finished(figure)

@@ -47,6 +47,15 @@ def test_the_learning_curve_shows_every_epoch() -> None:
     assert np.asarray(mean.get_ydata()) == pytest.approx([2.0, 1.0, 2 / 3])
 
 
+@pytest.mark.parametrize("last", [5.0, 0.02])
+def test_losses_are_written_as_plain_numbers(last: float) -> None:
+    figure = plot_loss(run_details(*[{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in (7.0, last)]))
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both") if label.get_text()]
+    assert "5" in labels
+    assert [f"{float(label):g}" for label in labels] == labels
+
+
 def test_the_other_form_of_metrics_is_plotted_too() -> None:
     figure = plot_loss(run_details({"data": {"epoch": 0, "value": 0.0}}))
     assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()) == pytest.approx([0.0])
