@@ -14,6 +14,7 @@ from tests.support.wheel import build_wheel, install_alone
 SLOW_LAST = (
     "engine",
     "runtime",
+    "test_own_data.py",
     "test_notebooks.py",
     "comparison",
     "test_wheel.py",

@@ -44,6 +44,7 @@ def run(notebook: Path, last: str) -> dict[str, Any]:
 if __name__ == "__main__":
     answer_for_watsonx(httpx.URL(sys.argv[3]))
     names = run(Path(sys.argv[1]), sys.argv[2])
-    names["client"].data_assets.delete(names["asset_id"])
+    if "asset_id" in names:
+        names["client"].data_assets.delete(names["asset_id"])
     print("Base model:", names["base_model"])
     print("Packages for the local runtime:", [name for name in LOCAL_REQUIREMENTS if importlib.util.find_spec(name)])
