@@ -21,7 +21,6 @@ SLOW_LAST = (
     "test_places.py",
     "conformance",
     "test_pytest_plugin.py",
-    "test_from_scratch.py",
     "test_tutorial.py",
 )
 LONGEST = "test_tutorial.py"

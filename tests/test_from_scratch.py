@@ -1,4 +1,7 @@
-"""Prompt tuning by hand, on the real model: only the soft prompt is trained, and it learns the task."""
+"""Prompt tuning by hand, on the real model: only the soft prompt is trained, and it learns the task.
+
+On the tiny model, ``test_notebooks.py`` runs every cell of the notebook.
+"""
 
 import ast
 import re
@@ -8,6 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.support.chances import LONG
 from tools import execute
 
 LEAST_ACCURACY = 0.85
@@ -38,6 +42,7 @@ def outputs_of(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason="tunes the real model by hand, about five minutes; LONG_TESTS=1 does")
 @pytest.mark.timeout(1800)
 def test_the_soft_prompt_made_by_hand_learns_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "BUILD", tmp_path / "build")
