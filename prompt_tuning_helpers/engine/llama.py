@@ -24,6 +24,7 @@ from .causal_model import CausalModel, KVCache, PackedRows
 from .linear import FrozenLinear
 from .llama_architecture import LlamaArchitecture
 from .llama_families import FAMILIES, can_compute
+from .threads import map_on_cores
 
 DECODING_TOKENS = 8  # the most that a decoding step has
 TOKENS_MULTIPLE = 32  # what longer inputs are filled up to
@@ -208,7 +209,8 @@ class LlamaModel(CausalModel):
         self.rotation_scale = architecture.rotation_scale
         self.embedding_multiplier = architecture.embedding_multiplier
         self.logits_scaling = architecture.logits_scaling
-        self.layers = [_layer(_Block(tensors, index), architecture) for index in range(architecture.layers)]
+        blocks = [_Block(tensors, index) for index in range(architecture.layers)]
+        self.layers = map_on_cores(lambda block: _layer(block, architecture), blocks)
 
     @classmethod
     def of_network(cls, network: Any) -> "LlamaModel":

@@ -94,10 +94,22 @@ def load(source: str) -> LoadedModel:
         if source in _UNUSABLE:
             raise UnusableModel(_UNUSABLE[source])
         try:
-            return _load(source)
+            loaded = _load(source)
+            _note_threads()
+            return loaded
         except UnusableModel as error:
             _UNUSABLE[source] = error.message
             raise
+
+
+def _note_threads() -> None:
+    """Let the calling thread note how many threads it computes with, while no model that is being loaded changes that.
+
+    A thread does so once, when it first computes something.
+    """
+    import torch
+
+    torch.get_num_threads()
 
 
 def check(source: str) -> None:

@@ -4,7 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def test_a_loaded_model_does_not_need_its_files(tmp_path: Path) -> None:
     with (folder / model_files.WEIGHTS).open("r+b") as file:
         file.truncate(0)
     assert all(map(torch.equal, loss_and_gradient(model), before))
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """As on a processor of three cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_loading_leaves_the_number_of_threads_alone(tmp_path: Path) -> None:
+    loading.load(str(save(make_network("llama", vocab_size=VOCABULARY), tmp_path / "model")))
+    with ThreadPoolExecutor(1) as later:
+        assert torch.get_num_threads() == later.submit(torch.get_num_threads).result() == 3
 
 
 def changed_config(folder: Path, **changes: Any) -> None:
