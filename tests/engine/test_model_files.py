@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prompt_tuning_helpers.engine import loading, model_files, sources
+from prompt_tuning_helpers.engine import (
+    Engine,
+    GenerationParameters,
+    GenerationRequest,
+    loading,
+    model_files,
+    sources,
+)
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from tests.support.networks import make_network, plain_logits
 
@@ -78,6 +86,33 @@ def test_a_loaded_model_does_not_need_its_files(tmp_path: Path) -> None:
     with (folder / model_files.WEIGHTS).open("r+b") as file:
         file.truncate(0)
     assert all(map(torch.equal, loss_and_gradient(model), before))
+
+
+def test_what_needs_no_weights_is_answered_while_they_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = str(shutil.copytree(sources.fetch("tiny"), tmp_path / "mine"))
+    read, begun, go_on = loading._of_files, Event(), Event()
+
+    def read_slowly(*arguments: Any) -> loading.LoadedModel:
+        begun.set()
+        assert go_on.wait(60)
+        return read(*arguments)
+
+    monkeypatch.setattr(loading, "_of_files", read_slowly)
+    engine = Engine({"local/mine": source})
+    warming = Thread(target=engine.warm_up)
+    warming.start()
+    try:
+        assert begun.wait(60)
+        answer = engine.generate(GenerationRequest("local/mine", "a dog", GenerationParameters(max_new_tokens=2)))
+        assert engine.count_tokens("local/mine", "a dog") == 5
+        assert engine.chat_prompt("local/mine", [{"role": "user", "content": "a dog"}]).count("a dog") == 1
+        assert not answer.done()
+        go_on.set()
+        assert answer.result(timeout=60).generated_token_count == 2
+    finally:
+        go_on.set()
+        warming.join()
+        engine.close()
 
 
 @pytest.fixture
