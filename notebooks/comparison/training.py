@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, loading, sources
+from prompt_tuning_helpers.engine import TuningSettings, loading
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_inputs, encode_rows, wrap
@@ -161,7 +161,7 @@ def _tune_prompt(
     settings = _tuning_settings(method, candidate, len(rows), seed, method.virtual_tokens, method.init_method)
     loaded = loading.load(model)
     data = encode_rows(rows, loaded.tokenizer, settings)
-    initial = initialise(loaded.model, sources.fetch(model), settings)
+    initial = initialise(loaded.model, loaded.tokenizer, settings)
     started = process_time()
     tuned = tune(loaded.model, initial, data, settings)
     seconds, memory = process_time() - started, peak_memory_mb()

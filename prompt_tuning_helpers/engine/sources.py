@@ -68,7 +68,7 @@ def fetch(source: str) -> str:
         source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Returns:
-        The folder that transformers loads the model from.
+        The folder that the model is loaded from.
 
     Raises:
         UnavailableModel: if it is unavailable, with the reason and what to do.
