@@ -26,6 +26,7 @@ LOCAL_REQUIREMENTS = (
     "llguidance",
     "peft",
     "psutil",
+    "regex",
     "safetensors",
     "starlette",
     "torch",

@@ -1,6 +1,7 @@
 """The ASGI application: routes to operations, authentication, and errors in watsonx.ai's shape."""
 
 import errno
+import hmac
 import inspect
 import logging
 import sqlite3
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine import EngineError
 from .context import Runtime
+from .controls import Exchange
+from .controls.redaction import Redaction
 from .engine_errors import from_engine
 from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .http.errors import ApiError, error_response
@@ -37,6 +40,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
     """Make the application that serves a runtime."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
+        if operation.control and runtime.controls is None:
+            continue
         by_path.setdefault(operation.path, {})[operation.method] = operation
     # Fixed paths come before those with parameters, which would also match them.
     paths = sorted(by_path, key=lambda path: ("{" in path, path))
@@ -77,23 +82,35 @@ class PathEndpoint:
         started = time.monotonic()
         request = Request(scope, receive, send)
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        exchange: Exchange | None = None
         if operation is None:
             response = _wrong_method(request, self._operations)
         else:
-            response = await _answer(self._runtime, operation, request)
+            controls = self._runtime.controls
+            if controls is not None and not operation.control:
+                redaction = Redaction([self._runtime.secrets.api_key])
+                exchange = Exchange(controls, request, str(operation), redaction)
+            response = await _answer(self._runtime, operation, request, exchange)
             # The route's template, not the path: links carry a token in theirs.
             took = 1000 * (time.monotonic() - started)
             logger.info("%s %s %s %.0f ms", operation.method, operation.path, response.status_code, took)
-        await response(scope, receive, send)
+        if exchange is None:
+            await response(scope, receive, send)
+        else:
+            await exchange.send(response, scope, receive, send)
 
 
-async def _answer(runtime: Runtime, operation: Operation, request: Request) -> Response:
+async def _answer(runtime: Runtime, operation: Operation, request: Request, exchange: Exchange | None) -> Response:
     try:
-        dialect = "cloud" if operation.public else _authenticate(runtime, request)
+        dialect = _find_dialect(runtime, operation, request)
         largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
         body = b"" if operation.streams_body else await read_body(request, largest)
+        if exchange is not None:
+            fault = await exchange.meet(None if operation.streams_body else body, runtime.deployments.project_of)
+            if fault is not None:
+                return fault
         operation.check(request.query_params, body)
-        context = RequestContext(runtime, request, body, dialect, operation)
+        context = RequestContext(runtime, request, body, dialect, operation, exchange)
         if inspect.iscoroutinefunction(operation.handler):
             return cast(Response, await operation.handler(context))
         if operation.heavy:
@@ -118,9 +135,18 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         )
 
 
-def _authenticate(runtime: Runtime, request: Request) -> str:
-    """Give the dialect that the client's token was issued for; refuse a client without a token."""
+def _find_dialect(runtime: Runtime, operation: Operation, request: Request) -> str:
+    """Give the dialect that the client's token was issued for; refuse a client without what the operation asks for."""
+    if operation.public:
+        return "cloud"
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if operation.control:
+        # Not a token: signing in may be what a test makes fail.
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), runtime.secrets.api_key.encode()):
+            raise ApiError(
+                401, "authorization_rejected", "Controls take the API key itself, as in Authorization: Bearer KEY."
+            )
+        return "cloud"
     if scheme.lower() != "bearer" or not token:
         raise ApiError(
             401, "authorization_rejected", "A bearer token is needed: exchange the API key at /identity/token for one."
