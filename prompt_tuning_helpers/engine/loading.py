@@ -24,6 +24,7 @@ SMALL = 1_000_000  # parameters
 TOKENIZER_FILES = ("*token*", "*vocab*", "*.model")  # what tokenizers of all kinds are kept in
 
 _LOADING = threading.Lock()
+_IMPORTING = threading.Lock()
 _UNUSABLE: dict[str, str] = {}  # why each source that failed cannot be loaded, so that nobody waits for it again
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ def load(source: str) -> LoadedModel:
         UnusableModel: if its files are damaged; the next call raises it at once, since a second try would take as long.
         EngineError: if the model is unavailable or of a kind that the engine cannot compute.
     """
+    _import_transformers()
     # transformers loads models one at a time only: two threads that did would find each other's empty tensors.
     with _LOADING:
         if source in _UNUSABLE:
@@ -103,6 +105,7 @@ def check(source: str) -> None:
     Raises:
         EngineError: saying what is wrong with it, where, and what to do.
     """
+    _import_transformers()
     with _LOADING:
         _mending(source, lambda: _check(source))
 
@@ -217,6 +220,7 @@ def load_tokenizer(source: str) -> Any:
     Raises:
         EngineError: if the model is unavailable.
     """
+    _import_transformers()
     from transformers import AutoTokenizer
 
     def read() -> Any:
@@ -240,10 +244,20 @@ def load_config(source: str) -> Any:
     Raises:
         EngineError: if the model is unavailable.
     """
+    _import_transformers()
     from transformers import AutoConfig
 
     with _refusal(source):
         return AutoConfig.from_pretrained(fetch(source), trust_remote_code=False)
+
+
+def _import_transformers() -> None:
+    """Import what is used of transformers, which does so when a name is first used.
+
+    Two threads that used these at once, a request's and the one that warms up, could meet a half-made module.
+    """
+    with _IMPORTING:
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
 
 @contextmanager
