@@ -27,9 +27,13 @@ class Controls:
     token_seconds: int | None = None
 
     def reset(self, project_id: str | None) -> None:
-        """Take back what is set for a project, or everything; the clock and the tokens belong to all of them."""
+        """Take back what is set for a project, and forget what it was asked; without one, all of it.
+
+        The clock and the tokens belong to no project.
+        """
         self.answers.forget(project_id)
         self.faults.forget(project_id)
         self.record.forget(project_id)
-        self.clock.reset()
-        self.token_seconds = None
+        if project_id is None:
+            self.clock.reset()
+            self.token_seconds = None

@@ -1,7 +1,8 @@
 """Controls for tests of other programs, open only where the runtime was started with `--test-controls`.
 
-Elsewhere they are answered as what there is not. They take the API key itself, `Authorization: Bearer KEY`, and none of
-them is recorded, or fails by a fault. docs/test-double.md shows them at work.
+Elsewhere they are answered as what there is not. They take the API key itself, in the header
+`Authorization: Test-Controls KEY`. With that header, every other operation works, too, and is neither recorded nor met
+by a fault: so a test tells its own requests from those of the program. `docs/test-double.md` shows them at work.
 """
 
 import difflib
@@ -42,7 +43,7 @@ CODES = {
 
 def get_controls(context: RequestContext) -> Response:
     """Show what is set."""
-    controls, project_id = _controls(context), _project(context, context.query("project_id"))
+    controls, project_id = _controls(context), context.query("project_id")
     return context.answer(
         {
             "answers": [_rule_document(rule) for rule in controls.answers.of(project_id)],
@@ -55,7 +56,13 @@ def get_controls(context: RequestContext) -> Response:
 
 def reset_controls(context: RequestContext) -> Response:
     """Take back all that is set, and forget what was asked."""
-    _controls(context).reset(_project(context, context.query("project_id")))
+    _controls(context).reset(context.query("project_id"))
+    return no_content()
+
+
+def clear_faults(context: RequestContext) -> Response:
+    """Let nothing fail any more."""
+    _controls(context).faults.forget(context.query("project_id"))
     return no_content()
 
 
@@ -70,7 +77,7 @@ def put_answers(context: RequestContext) -> Response:
         raise bad_request(
             f"flags are letters of {', '.join(FLAGS)}, and belong to a pattern; they are {shorten(flags)}."
         )
-    key = Key(_project(context, body.text("project_id")), prompt, pattern or "", "".join(sorted(set(flags))))
+    key = Key(_read_project(context, body), prompt, pattern or "", "".join(sorted(set(flags))))
     _controls(context).answers.put(key, _read_answers(body))
     return no_content()
 
@@ -88,7 +95,7 @@ def add_fault(context: RequestContext) -> Response:
         raise bad_request("retry_after needs a status: it is a header of the error, of a 429 for instance.")
     fault = Fault(
         operation=_read_operation(body),
-        project_id=_project(context, body.text("project_id")),
+        project_id=_read_project(context, body),
         times=None if body.flag("always") else (body.integer("times", 1, MOST_TIMES) or 1),
         status=status,
         code=body.text("code") or CODES.get(status or 0, "test_fault"),
@@ -103,7 +110,7 @@ def add_fault(context: RequestContext) -> Response:
 
 def list_requests(context: RequestContext) -> Response:
     """Show what was asked, the oldest first."""
-    requests, forgotten = _controls(context).record.of(_project(context, context.query("project_id")))
+    requests, forgotten = _controls(context).record.of(context.query("project_id"))
     shown = [{name: value for name, value in asdict(request).items() if name != "size"} for request in requests]
     return context.answer({"resources": shown, "forgotten": forgotten})
 
@@ -122,11 +129,9 @@ def set_clock(context: RequestContext) -> Response:
 
 
 def set_tokens(context: RequestContext) -> Response:
-    """Let tokens last for so long from now on, and those that were issued be over."""
+    """Let tokens last for so long from now on, without that as long as ever, and those that were issued be over."""
     body = context.fields()
-    seconds = body.integer("seconds", 1, 24 * TOKEN_SECONDS)
-    if seconds is not None:
-        _controls(context).token_seconds = seconds
+    _controls(context).token_seconds = body.integer("seconds", 1, 24 * TOKEN_SECONDS)
     if body.flag("expire_issued"):
         context.runtime.tokens.expire_issued()
     return context.answer({"seconds": context.runtime.token_seconds})
@@ -138,8 +143,9 @@ def _controls(context: RequestContext) -> Controls:
     return controls
 
 
-def _project(context: RequestContext, project_id: str | None) -> str | None:
-    """Give the project that is meant, which must be there; ``None`` for all."""
+def _read_project(context: RequestContext, body: Fields) -> str | None:
+    """Read the project that is meant, which must be there; ``None`` for all."""
+    project_id = body.text("project_id")
     return context.known_project(project_id) if project_id else None
 
 
@@ -233,6 +239,15 @@ OPERATIONS = [
             *("operation", "times", "always", "status", "code", "message", "retry_after", "delay", "drop_after"),
             "project_id",
         ),
+        **ONLY_ONE,
+    ),
+    Operation(
+        "DELETE",
+        "/test-controls/faults",
+        clear_faults,
+        "Let nothing fail any more",
+        query=PROJECT,
+        fields=(),
         **ONLY_ONE,
     ),
     Operation("GET", "/test-controls/requests", list_requests, "Show what was asked", query=PROJECT, **ONLY_ONE),

@@ -135,7 +135,8 @@ def created_at(context: RequestContext) -> dict[str, str]:
 
 
 def _event(number: int, data: dict[str, Any]) -> str:
-    return f"id: {number}\nevent: message\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    # In ASCII: the SDK's client takes whatever Unicode calls a line break, U+2028 in an answer say, for an event's end.
+    return f"id: {number}\nevent: message\ndata: {json.dumps(data)}\n\n"
 
 
 def _error(message: str) -> str:
