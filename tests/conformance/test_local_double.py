@@ -112,7 +112,7 @@ def test_answers_of_a_deployment(watsonx: Watsonx, tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
     file.write_text(json.dumps(ROWS))
     asset = client.data_assets.get_id(client.data_assets.create(name="rows", file_path=str(file)))
-    experiment = TuneExperiment(watsonx.credentials, project_id=watsonx.project_id)
+    experiment: Any = TuneExperiment(watsonx.credentials, project_id=watsonx.project_id)
     tuner = experiment.prompt_tuner(
         name="x", task_id=experiment.Tasks.CLASSIFICATION, base_model=watsonx.models[0], num_epochs=1
     )
@@ -300,9 +300,3 @@ def test_what_is_not_offered_names_what_is(watsonx: Watsonx) -> None:
     with pytest.raises(WMLClientError, match=f"Reranking is not offered.*{offered}"):
         Rerank(model_id="cross-encoder/ms-marco-minilm-l-12-v2", api_client=client).generate("x", ["y"])
     assert [r.status for r in watsonx.requests if r.operation.startswith("POST /ml/v1/text/")] == [404, 404]
-
-
-def test_a_runtime_without_controls_says_how_to_get_them(credentials: Any, service: Any) -> None:
-    closed = Watsonx(credentials, service.project_id, "local runtime", credentials.url)
-    with pytest.raises(RuntimeError, match="serve --test-controls"):
-        closed.answers["x"] = "1"
