@@ -70,7 +70,7 @@ def test_with_unittest(tmp_path: Path) -> None:
 
 
 def test_in_a_shell(tmp_path: Path) -> None:
-    require("bash", "curl")
+    require("bash", "curl", "jq")
     script = tmp_path / "reviews.sh"
     script.write_text(EXAMPLES["reviews.sh"])
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -81,12 +81,13 @@ def test_in_a_shell(tmp_path: Path) -> None:
 
 
 def test_with_node(tmp_path: Path) -> None:
-    """Where npm has installed the client beside the repository, or in a folder above it."""
+    """Where npm has installed the client: in the repository, or where other tests have it installed."""
     require("node")
-    found = [folder for folder in (REPOSITORY, *REPOSITORY.parents) if (folder / "node_modules/@ibm-cloud").is_dir()]
-    if not found:
+    places = [folder / "node_modules" for folder in (REPOSITORY, REPOSITORY / "build" / "clients" / "node")]
+    installed = [place for place in places if (place / "@ibm-cloud" / "watsonx-ai").is_dir()]
+    if not installed:
         pytest.skip("@ibm-cloud/watsonx-ai is not installed")
-    (tmp_path / "node_modules").symlink_to(found[0] / "node_modules")
+    (tmp_path / "node_modules").symlink_to(installed[0])
     (tmp_path / "reviews.test.mjs").write_text(EXAMPLES["reviews.test.mjs"])
     with local_watsonx() as runtime, runtime.new_project() as watsonx:
         environment = {**os.environ, **watsonx.environment}
