@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ._launcher import lacking_packages
+from .connection import ConnectionSetupError
 from .double import Watsonx, local_watsonx
 
 
@@ -20,14 +20,11 @@ def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
 
     Answers and faults that are set on it hold for the projects of all tests.
     """
-    if lacking := lacking_packages():
-        pytest.fail(
-            f"The fixture watsonx starts a local watsonx.ai runtime, for which these packages are missing: "
-            f'{", ".join(lacking)}. Install them with\n    pip install "prompt-tuning-helpers[local]"',
-            pytrace=False,
-        )
-    with local_watsonx(pytestconfig.getini("watsonx_models"), tmp_path_factory.mktemp("watsonx")) as watsonx:
-        yield watsonx
+    try:
+        with local_watsonx(pytestconfig.getini("watsonx_models"), tmp_path_factory.mktemp("watsonx")) as watsonx:
+            yield watsonx
+    except ConnectionSetupError as problem:
+        pytest.fail(str(problem), pytrace=False)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .._launcher import require_packages, start
-from ..connection import Connection, to_runtime
+from .._launcher import lacking_packages, start
+from ..connection import Connection, ConnectionSetupError, to_runtime
 from .controls import Answers, Clock, Faults, Request, read_requests
 from .routes import ControlRoutes
 
@@ -139,9 +139,13 @@ def local_watsonx(models: Sequence[str] = (), folder: Path | None = None) -> Ite
         folder: of its state; a temporary one by default.
 
     Raises:
-        ConnectionSetupError: if it cannot start.
+        ConnectionSetupError: if it cannot start, or if packages are missing; the message says which.
     """
-    require_packages()
+    if lacking := lacking_packages():
+        raise ConnectionSetupError(
+            f"The stand-in for watsonx.ai is a local watsonx.ai runtime, for which these packages are missing: "
+            f'{", ".join(lacking)}. Install them with\n    pip install "prompt-tuning-helpers[local]"'
+        )
     from ..runtime.client_variables import variables_of_clients
     from ..runtime.endpoint import stop_recorded
 

@@ -47,7 +47,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     # Fixed paths come before those with parameters, which would also match them.
     paths = sorted(by_path, key=lambda path: ("{" in path, path))
     routes = [Route(path, PathEndpoint(runtime, by_path[path])) for path in paths]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_unrouted})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: partial(_answer_unrouted, runtime)})
     app.router.redirect_slashes = False
     return CheckHead(CollapseSlashes(app))
 
@@ -85,12 +85,11 @@ class PathEndpoint:
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
         exchange: Exchange | None = None
         if operation is None:
+            exchange = _look_on(self._runtime, request)
             response = _wrong_method(request, self._operations)
         else:
-            controls = self._runtime.controls
-            if controls is not None and not operation.control and not _is_of_test(self._runtime, request):
-                redaction = Redaction([self._runtime.secrets.api_key])
-                exchange = Exchange(controls, request, str(operation), redaction)
+            if not operation.control:
+                exchange = _look_on(self._runtime, request, str(operation))
             response = await _answer(self._runtime, operation, request, exchange)
             # The route's template, not the path: links carry a token in theirs.
             took = 1000 * (time.monotonic() - started)
@@ -99,6 +98,14 @@ class PathEndpoint:
             await response(scope, receive, send)
         else:
             await exchange.send(response, scope, receive, send)
+
+
+def _look_on(runtime: Runtime, request: Request, operation: str | None = None) -> Exchange | None:
+    """Let tests look on, where they may, unless a request is a test's own; without a name, it is no operation."""
+    if runtime.controls is None or _is_of_test(runtime, request):
+        return None
+    named = operation or f"{request.method} {request.url.path}"
+    return Exchange(runtime.controls, request, named, Redaction([runtime.secrets.api_key]))
 
 
 async def _answer(runtime: Runtime, operation: Operation, request: Request, exchange: Exchange | None) -> Response:
@@ -187,8 +194,10 @@ def _answer_storage_error(error: OSError | sqlite3.OperationalError) -> Response
     return error_response(507, "storage_failed", "The runtime's state folder cannot be used; its log says more.")
 
 
-async def _answer_unrouted(_: Request, error: Exception) -> Response:
+async def _answer_unrouted(runtime: Runtime, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if exchange := _look_on(runtime, request):
+        exchange.note(error.status_code)
     if error.status_code == 404:
         message = "This operation is not offered by the local watsonx.ai runtime; IMPLEMENTED.md lists those that are."
         return error_response(404, "not_found", message)

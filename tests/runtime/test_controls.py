@@ -376,7 +376,11 @@ def test_faults_that_cannot_be(client: TestClient, runtime: Runtime, body: dict[
 
 
 def test_what_a_program_asked(
-    client: TestClient, project: dict[str, str], other: dict[str, str], control: Callable[..., Any]
+    client: TestClient,
+    runtime: Runtime,
+    project: dict[str, str],
+    other: dict[str, str],
+    control: Callable[..., Any],
 ) -> None:
     control("DELETE", "")
     ask(client, project, "x", parameters={"max_new_tokens": 3})
@@ -384,6 +388,8 @@ def test_what_a_program_asked(
     client.get("/v2/projects", params={"limit": 5}, headers={"X-Mine": "1"})
     client.post("/ml/v1/text/embeddings", json={"inputs": ["x"], **project})
     client.get("/ml/v4/trainings", params=project, headers={"Authorization": "Bearer nonsense"})
+    client.put("/ml/v4/trainings", params=project)
+    client.get(f"/no/such/{runtime.secrets.api_key}", params=project)
     recorded = control("GET", "/requests", params=project)
     assert recorded["forgotten"] == 0
     shown = [(item["operation"], item["status"], item["project_id"]) for item in recorded["resources"]]
@@ -393,6 +399,8 @@ def test_what_a_program_asked(
         ("GET /v2/projects", 200, None),
         ("POST /ml/v1/text/embeddings", 404, mine),
         ("GET /ml/v4/trainings", 401, mine),
+        ("PUT /ml/v4/trainings", 405, mine),
+        (f"GET /no/such/{HIDDEN}", 404, mine),
     ]
     first, second, *_ = recorded["resources"]
     assert first["body"]["parameters"] == {"max_new_tokens": 3}
@@ -400,7 +408,7 @@ def test_what_a_program_asked(
     assert first["query"].keys() == {"version"}
     assert second["query"] == {"limit": "5"}
     assert second["headers"]["x-mine"] == "1"
-    assert len(control("GET", "/requests")["resources"]) == 5
+    assert len(control("GET", "/requests")["resources"]) == 7
 
 
 def test_a_deployment_tells_the_project(

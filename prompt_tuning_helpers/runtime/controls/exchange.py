@@ -38,7 +38,7 @@ class Exchange:
         self._fault: Fault | None = None
         self._recorded = RecordedRequest(
             at=controls.clock.now(),
-            operation=operation,
+            operation=redaction.text(operation),
             path=redaction.text(request.url.path),
             query=redaction.document(_single(request.query_params.multi_items())),
             headers=redaction.headers(request.headers.items()),
@@ -73,13 +73,17 @@ class Exchange:
         headers = None if seconds is None else {"Retry-After": f"{seconds:g}"}
         return error_response(self._fault.status, self._fault.code, self._fault.message, headers)
 
+    def note(self, status: int) -> None:
+        """Record the answer's status."""
+        self._recorded.status = status
+
     def answer(self, prompt: str) -> Answer | None:
         """Give the canned answer to a prompt, if there is one."""
         return self._controls.answers.find(prompt, self._recorded.project_id)
 
     async def send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, or what a fault leaves of it."""
-        self._recorded.status = response.status_code
+        self.note(response.status_code)
         if self._fault is None or self._fault.drop_after is None:
             await response(scope, receive, send)
             return
