@@ -26,6 +26,7 @@ LOCAL_REQUIREMENTS = (
     "llguidance",
     "peft",
     "psutil",
+    "regex",
     "safetensors",
     "starlette",
     "torch",
@@ -40,13 +41,14 @@ START_SECONDS = 180.0
 _used: dict[Path, "UsersLock"] = {}
 
 
-def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
+def start(model: str, folder: Path, names: Sequence[str] = (), test_controls: bool = False) -> "Endpoint":
     """Start the runtime in the background and wait until it answers.
 
     Args:
         model: source of its base model.
         folder: its state.
         names: ids under which it serves that model, too; it then tunes as it is asked to all the same.
+        test_controls: whether tests may set its answers, faults and clock.
 
     Raises:
         ConnectionSetupError: if it cannot start, or if its base model is unavailable.
@@ -66,6 +68,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     command += ["--state", str(folder), "--model", model, "--while-used"]
     # For whoever tests, an epoch is an epoch: tests ask for few because they are to be fast, and count them.
     command += [*(f"--alias={name}={model}" for name in names), *(["--keep-settings"] if names else [])]
+    command += ["--test-controls"] if test_controls else []
     try:
         claim(state)
         use(folder)

@@ -20,6 +20,7 @@ SLOW_LAST = (
     "test_wheel.py",
     "test_places.py",
     "conformance",
+    "test_double_page.py",
     "test_pytest_plugin.py",
     "test_tutorial.py",
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prompt_tuning_helpers.datasets import DatasetError
-from prompt_tuning_helpers.pytest_plugin import Watsonx
+from prompt_tuning_helpers.double import Watsonx
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "tune_on_your_own_data.ipynb"
 CELLS = {cell["id"]: "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"]}

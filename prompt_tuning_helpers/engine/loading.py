@@ -138,11 +138,12 @@ def blueprint(source: str) -> Any:
         EngineError: if the model is unavailable or of a kind that the engine cannot compute.
     """
     import torch
+
+    quiet_libraries()
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from .path_choice import check_kind
 
-    quiet_libraries()
     with _refusal(source):
         config = AutoConfig.from_pretrained(fetch_configuration(source), trust_remote_code=False)
         check_kind(config)
@@ -176,6 +177,7 @@ def _check(source: str) -> "ModelFiles | None":
 
 
 def _check_kind(source: str) -> None:
+    quiet_libraries()
     from transformers import AutoConfig
 
     from .path_choice import check_kind
@@ -215,6 +217,7 @@ def _of_files(files: "ModelFiles", tokenizer: Any) -> LoadedModel:
 
 def _of_transformers(source: str, tokenizer: Any) -> LoadedModel:
     """Load a model by transformers."""
+    quiet_libraries()
     from transformers import AutoModelForCausalLM
 
     from .llama import LlamaModel
@@ -299,9 +302,9 @@ def load_tokenizer(source: str) -> Any:
 
 
 def _transformers_tokenizer(source: str) -> Any:
+    quiet_libraries()
     from transformers import AutoTokenizer
 
-    quiet_libraries()
     return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
 
 
@@ -315,6 +318,7 @@ def load_config(source: str) -> Any:
     Raises:
         EngineError: if the model is unavailable.
     """
+    quiet_libraries()
     from transformers import AutoConfig
 
     with _refusal(source):

@@ -117,9 +117,9 @@ class FileTokenizer:
 
     @cached_property
     def _complete(self) -> Any:
+        quiet_libraries()
         from transformers import AutoTokenizer
 
-        quiet_libraries()
         return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
 
     def _id(self, token: str | None) -> int | None:

@@ -52,6 +52,13 @@ def serve(
             "MODEL.",
         ),
     ] = False,
+    test_controls: Annotated[
+        bool,
+        typer.Option(
+            "--test-controls",
+            help="Let tests set answers, faults and the clock, and see what was asked: docs/test-double.md.",
+        ),
+    ] = False,
     until_exit_of: Annotated[
         int | None,
         typer.Option(metavar="PID", min=1, help="Stop when this process is gone, a notebook's kernel for instance."),
@@ -60,6 +67,7 @@ def serve(
 ) -> None:
     """Run in the foreground until Ctrl-C."""
     from ..engine import Engine
+    from .controls import Controls
     from .server import serve as run_server
     from .server import write_logs
     from .state_lock import StateInUse, StateLost
@@ -79,6 +87,7 @@ def serve(
             while_used=while_used,
             aliases=selection.aliases,
             keep_settings=keep_settings,
+            controls=Controls() if test_controls else None,
         )
     except (StateInUse, StateLost, StateError, ValueError) as error:
         _fail(str(error))

@@ -11,6 +11,7 @@ from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
 
+from prompt_tuning_helpers.double import Watsonx
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.support.lesson import Lesson, make_tuner
 from tests.support.service import NAME, TINY, make_credentials
@@ -105,3 +106,9 @@ def test_a_deployed_model_stays(client: Any, lesson: Lesson) -> None:
     with pytest.raises(WMLClientError, match="delete its deployments first"):
         client.repository.delete(lesson.model_id, force=True)
     assert client.repository.get_model_details(lesson.model_id)["metadata"]["id"] == lesson.model_id
+
+
+def test_a_runtime_without_controls_says_how_to_get_them(credentials: Any, live_runtime: Endpoint) -> None:
+    closed = Watsonx(credentials, live_runtime.project_id, "local runtime", live_runtime.url)
+    with pytest.raises(RuntimeError, match="serve --test-controls"):
+        closed.answers["x"] = "1"
