@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ._installation import install_command
 from ._launcher import lacking_packages, start
 from .connection import Connection, to_runtime
 
@@ -51,7 +52,7 @@ def watsonx_session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
     if lacking := lacking_packages():
         pytest.fail(
             f"The fixture watsonx starts a local watsonx.ai runtime, for which these packages are missing: "
-            f'{", ".join(lacking)}. Install them with\n    pip install "prompt-tuning-helpers[local]"',
+            f"{', '.join(lacking)}. Install them with\n    {install_command()}",
             pytrace=False,
         )
     from .runtime.endpoint import stop_recorded

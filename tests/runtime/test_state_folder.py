@@ -423,7 +423,8 @@ def test_the_printed_hint_leads_to_this_runtime(tmp_path: Path) -> None:
     try:
         assert process.stdout
         url = process.stdout.readline().split(" at ")[1].strip()
-        hint = process.stdout.readline().partition("with: ")[2].replace("python ", f"{sys.executable} ")
+        program = f"{sys.executable} -m prompt_tuning_helpers.runtime"
+        hint = process.stdout.readline().partition("with: ")[2].replace("local-watsonx", program)
         shell = f'{hint}\nprintf %s "$WATSONX_URL"'
         done = subprocess.run(["sh", "-c", shell], cwd=REPOSITORY, capture_output=True, text=True, env=dict(os.environ))
         assert done.stdout == url
