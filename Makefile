@@ -10,6 +10,8 @@ WORKERS ?= 2
 MODEL ?=
 INSTALL := pip install --quiet --disable-pip-version-check
 RESOLVE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --extra local --group dev
+LOCKED := --universal --generate-hashes --constraint requirements-torch.txt --no-emit-package torch pyproject.toml \
+	--output-file requirements.txt
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -27,6 +29,10 @@ $(VENV)/.ready: requirements.txt requirements-torch.txt pyproject.toml
 	$(RUN) -m $(INSTALL) --no-deps --require-hashes -r requirements.txt
 	$(RUN) -m $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready model  ## make .venv, fetch the base model, and run the quick checks before each commit
+	$(VENV)/bin/pre-commit install
 
 .PHONY: model
 model: $(VENV)/.ready
@@ -93,14 +99,26 @@ test-lowest: $(VENV)/.ready  ## run the fast tests with the lowest versions that
 	build/lowest/bin/python -m $(INSTALL) --no-deps --no-build-isolation --editable .
 	build/lowest/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-# The lock holds for each system and each Python that pyproject.toml names.
+# The lock holds for each system and each Python that pyproject.toml names. What is locked stays as it is where it can.
+.PHONY: lock
+lock: $(VENV)/.ready  ## lock what pyproject.toml asks for, with hashes, after a change of it
+	$(RESOLVE) $(LOCKED) $(UPGRADE)
+
 .PHONY: upgrade
-upgrade: $(VENV)/.ready  ## lock the newest versions that pyproject.toml allows, with hashes
+upgrade: UPGRADE := --upgrade
+upgrade: $(VENV)/.ready newest-torch lock  ## the same with the newest versions there are
+
+.PHONY: newest-torch
+newest-torch: $(VENV)/.ready
 	{ sed -n '/^#/p' requirements-torch.txt; echo torch | $(VENV)/bin/uv pip compile --quiet --no-deps --no-header \
 		--no-annotate -; } > requirements-torch.new
 	mv requirements-torch.new requirements-torch.txt
-	$(RESOLVE) --upgrade --universal --generate-hashes --constraint requirements-torch.txt --no-emit-package torch \
-		pyproject.toml --output-file requirements.txt
+
+.PHONY: dist
+dist: $(VENV)/.ready  ## build what is published into dist/, and check that a package index would take it
+	rm -rf dist
+	$(RUN) -m hatchling build
+	$(RUN) -m twine check --strict dist/*
 
 .PHONY: check
 check: $(VENV)/.ready  ## lint, format, who may import whom, and types

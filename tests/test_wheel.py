@@ -86,6 +86,8 @@ def test_a_package_index_takes_both(wheel: Path, sdist: Path) -> None:
 def test_the_version_stands_in_one_place(metadata: Message, sdist: Path) -> None:
     assert metadata["Version"] == __version__
     assert f"-{__version__}." in sdist.name
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == __version__
 
 
 def test_the_page_of_an_index_names_only_files_that_the_source_distribution_has(metadata: Message, sdist: Path) -> None:
