@@ -19,10 +19,10 @@ from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from prompt_tuning_helpers.runtime.store.database import VERSION
 from prompt_tuning_helpers.runtime.store.state import State
 from prompt_tuning_helpers.runtime.store.state_marker import claim
-from tests.runtime.test_database import execute
 from tests.support.calls import BASE, open_fake
 from tests.support.commands import invoke
 from tests.support.servers import fake_command, start_runtime
+from tests.support.state_folders import execute
 
 SETTINGS = TuningSettings(3, "text", "Is it?", 0.1, 1, 2, 1, 16, 2, "Say: {{input}} =")
 
