@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .._files import PRIVATE_FILE
 from .errors import EngineError, UnusableModel, reason_of
 from .settings import FIELD, TuningSettings, check_settings, check_verbalizer
 from .soft_prompt import SETTINGS_FILE, WEIGHTS_FILE, read_embeddings
@@ -71,10 +72,12 @@ def read_adapter(folder: Path, verbalizer: str | None = None) -> Adapter:
 
 
 def copy_adapter(adapter: Adapter, folder: Path) -> None:
-    """Write an adapter's files, and no others, into an empty folder."""
+    """Write an adapter's files, and no others, into an empty folder; only their owner reads them."""
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         shutil.copyfile(adapter.folder / name, folder / name)
     (folder / SETTINGS_FILE).write_text(json.dumps(adapter.settings, indent=2), encoding="utf-8")
+    for file in folder.iterdir():
+        file.chmod(PRIVATE_FILE)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

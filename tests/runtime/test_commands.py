@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ def test_an_adapter_comes_in_is_listed_and_goes_out_again(kept: Path, adapter: P
     done = invoke(kept, "import", str(adapter))
     assert done.exit_code == 0, done.output
     training, model = (done.output.split(f"{kind} ")[1][:36] for kind in ("training", "model"))
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (kept / "models" / model).iterdir()} == {0o600}
     assert f"{model}  my adapter, tuned on {BASE} by training {training}" in invoke(kept, "models").output
     for number, known_by in enumerate((training, model)):
         out = tmp_path / f"out {number}"
