@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._fetch import expectation, fetch
+from ._installation import install_command
 from ._sdk import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def require_packages() -> None:
         raise ConnectionSetupError(
             "No WATSONX_APIKEY is set, so the lesson would run on this computer. For that it lacks: "
             f"{', '.join(lacking)}. Install what is missing with\n"
-            '    pip install "prompt-tuning-helpers[local]"\n'
+            f"    {install_command()}\n"
             "and restart the kernel; or set WATSONX_APIKEY and WATSONX_PROJECT_ID to use your account on watsonx.ai."
         )
 

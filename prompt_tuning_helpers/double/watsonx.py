@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .._installation import install_command
 from .._launcher import lacking_packages, start
 from ..connection import Connection, ConnectionSetupError, to_runtime
 from .controls import Answers, Clock, Faults, Request, read_requests
@@ -144,7 +145,7 @@ def local_watsonx(models: Sequence[str] = (), folder: Path | None = None) -> Ite
     if lacking := lacking_packages():
         raise ConnectionSetupError(
             f"The stand-in for watsonx.ai is a local watsonx.ai runtime, for which these packages are missing: "
-            f'{", ".join(lacking)}. Install them with\n    pip install "prompt-tuning-helpers[local]"'
+            f"{', '.join(lacking)}. Install them with\n    {install_command()}"
         )
     from ..runtime.client_variables import variables_of_clients
     from ..runtime.endpoint import stop_recorded

@@ -88,7 +88,7 @@ def load(folder: Path) -> SoftPrompt:
         UnusableModel: if the folder does not hold a complete one.
     """
     try:
-        return SoftPrompt(_read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
+        return SoftPrompt(read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
     except Exception as error:  # the files may hold anything, and each library has its own errors for it
         raise unusable(folder, reason_of(error)) from error
 
@@ -101,7 +101,7 @@ def unusable(folder: Path, reason: str) -> UnusableModel:
     )
 
 
-def _read_embeddings(path: Path) -> "Tensor":
+def read_embeddings(path: Path) -> "Tensor":
     """Read the virtual tokens, ``[P, H]``.
 
     Raises:

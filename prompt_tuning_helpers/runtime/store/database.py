@@ -125,6 +125,17 @@ def is_of_runtime(path: Path) -> bool:
         return False
 
 
+def version_of(path: Path) -> int:
+    """Give the version of a database's tables, without changing anything.
+
+    Raises:
+        sqlite3.Error: when the file cannot be read as a database.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        # Versions were not recorded from the first.
+        return max(1, int(connection.execute("PRAGMA user_version").fetchone()[0]))
+
+
 def _bring_up_to_date(connection: sqlite3.Connection, state: State) -> bool:
     """Make the tables, or change those of an older version, all or nothing; say whether there were none."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
