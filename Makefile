@@ -8,6 +8,10 @@ ARGS ?=
 WORKERS ?= 2
 # The base model of the lesson; empty for its own.
 MODEL ?=
+INSTALL := pip install --quiet --disable-pip-version-check
+RESOLVE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --extra local --group dev
+LOCKED := --universal --generate-hashes --constraint requirements-torch.txt --no-emit-package torch pyproject.toml \
+	--output-file requirements.txt
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -17,12 +21,18 @@ help:  ## list the targets
 		printf 'make %-14s %s\n' "$$target" "$$what"; done
 
 # pip first, since old ones cannot show or resume a download.
-$(VENV)/.ready: requirements.txt pyproject.toml
+# Then PyTorch, which stays as it is where it is installed already.
+$(VENV)/.ready: requirements.txt requirements-torch.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^pip==[0-9.]*' requirements.txt)"
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(RUN) -m $(INSTALL) "$$(grep -o '^pip==[0-9.]*' requirements.txt)"
+	$(RUN) -m $(INSTALL) -r requirements-torch.txt
+	$(RUN) -m $(INSTALL) --no-deps --require-hashes -r requirements.txt
+	$(RUN) -m $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready model  ## make .venv, fetch the base model, and run the quick checks before each commit
+	$(VENV)/bin/pre-commit install
 
 .PHONY: model
 model: $(VENV)/.ready
@@ -55,7 +65,7 @@ pytest-fast: $(VENV)/.ready
 	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 $(VENV)/.browser: $(VENV)/.ready tests/browser/requirements.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
+	$(RUN) -m $(INSTALL) -r tests/browser/requirements.txt
 	@touch $@
 
 # Keeps a picture of each notebook in build/browser.
@@ -67,6 +77,48 @@ test-browser: $(VENV)/.browser  ## run the notebooks in JupyterLab, in the Chrom
 .PHONY: test-sdks
 test-sdks: $(VENV)/.ready  ## run the lesson's calls with three versions of the SDK; needs python3.11
 	$(RUN) -m pytest tests/sdks/other_sdks.py $(ARGS)
+
+# Installs each into build/clients; where a client's language is missing, its test is skipped and says so.
+.PHONY: test-clients
+test-clients: $(VENV)/.ready  ## use the runtime through langchain-ibm, llama-index, litellm, Node and curl
+	$(RUN) -m pytest tests/clients/every_client.py $(ARGS)
+
+# Environments in build/packages that have nothing but what pip installs there.
+.PHONY: test-packages
+test-packages: $(VENV)/.ready  ## install wheel and source distribution, and run the lesson's first cells with each
+	$(RUN) -m pytest tests/packages/empty_environments.py $(ARGS)
+
+# An environment in build/lowest; needs python3.11, which the lowest versions were made for.
+.PHONY: test-lowest
+test-lowest: $(VENV)/.ready  ## run the fast tests with the lowest versions that pyproject.toml allows
+	mkdir -p build
+	$(RESOLVE) --resolution lowest-direct pyproject.toml --output-file build/lowest.txt
+	python3.11 -m venv --clear build/lowest
+	build/lowest/bin/python -m $(INSTALL) "$$(grep '^torch==' build/lowest.txt)"
+	build/lowest/bin/python -m $(INSTALL) --no-deps -r build/lowest.txt
+	build/lowest/bin/python -m $(INSTALL) --no-deps --no-build-isolation --editable .
+	build/lowest/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+# The lock holds for each system and each Python that pyproject.toml names. What is locked stays as it is where it can.
+.PHONY: lock
+lock: $(VENV)/.ready  ## lock what pyproject.toml asks for, with hashes, after a change of it
+	$(RESOLVE) $(LOCKED) $(UPGRADE)
+
+.PHONY: upgrade
+upgrade: UPGRADE := --upgrade
+upgrade: $(VENV)/.ready newest-torch lock  ## the same with the newest versions there are
+
+.PHONY: newest-torch
+newest-torch: $(VENV)/.ready
+	{ sed -n '/^#/p' requirements-torch.txt; echo torch | $(VENV)/bin/uv pip compile --quiet --no-deps --no-header \
+		--no-annotate -; } > requirements-torch.new
+	mv requirements-torch.new requirements-torch.txt
+
+.PHONY: dist
+dist: $(VENV)/.ready  ## build what is published into dist/, and check that a package index would take it
+	rm -rf dist
+	$(RUN) -m hatchling build
+	$(RUN) -m twine check --strict dist/*
 
 .PHONY: check
 check: $(VENV)/.ready  ## lint, format, who may import whom, and types

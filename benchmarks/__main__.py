@@ -33,7 +33,7 @@ METHODS = {
     "peak_memory_mb": ("", "peak memory of a tuning process, base model included, MiB"),
     "rows_scaling": ("at most 1.05", "time per row at 5,000 rows over 500, tiny model"),
     "rows_memory": ("at most 1.05", "peak memory at 5,000 rows over 500, tiny model"),
-    "runtime_ready_s": ("at most 5", "seconds from process start to the first answer, warm cache"),
+    "runtime_ready_s": ("at most 3", "seconds from process start to the first answer, warm cache"),
     "load_requests_per_s": ("", "generation requests per second from 8 clients while a training runs, tiny model"),
     "load_p99_ms": ("", "milliseconds within which 99 % of these 8,000 requests were answered"),
     "load_errors": ("0", "requests among these that were not answered"),

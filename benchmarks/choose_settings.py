@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from prompt_tuning_helpers.engine import TuningSettings, loading, sources
+from prompt_tuning_helpers.engine import TuningSettings, loading
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.defaults import MEASURED_ROWS, suited_settings
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
@@ -76,7 +76,7 @@ def run(settings: TuningSettings, task: Task) -> dict[str, float]:
     training, validation = [rows[i] for i in order[quarter:]], [rows[i] for i in order[:quarter]]
     loaded = loading.load("smollm2")
     data = encode_rows([task.training_row(row) for row in training], loaded.tokenizer, settings)
-    start = initialise(loaded.model, sources.fetch("smollm2"), settings)
+    start = initialise(loaded.model, loaded.tokenizer, settings)
     tuned = tune(loaded.model, start, data, settings, report=show)
     return measure(tuned, validation, settings)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
-from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
@@ -45,7 +45,7 @@ def quality(seed: int) -> Quality:
     settings = replace(LOCAL_SETTINGS, seed=seed)
     loaded = loading.load("smollm2")
     data = encode_rows(read_rows(reviews_path("train")), loaded.tokenizer, settings)
-    prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
+    prompt = initialise(loaded.model, loaded.tokenizer, settings)
 
     def work() -> None:
         nonlocal prompt

@@ -116,7 +116,7 @@ def _epoch_of(rows: int) -> Callable[[], None]:
 
     def work() -> None:
         data = encode_rows(_many_rows(rows), loaded.tokenizer, settings)
-        trainer = Trainer(loaded.model, initialise(loaded.model, sources.fetch("tiny"), settings), data, settings)
+        trainer = Trainer(loaded.model, initialise(loaded.model, loaded.tokenizer, settings), data, settings)
         for _, indices in minibatches(len(data.rows), settings):
             trainer.step(indices)
 
@@ -129,7 +129,7 @@ def _many_rows(rows: int) -> list[TrainingRow]:
 
 def _our_steps(settings: TuningSettings, data: EncodedRows) -> Iterator[None]:
     loaded = loading.load("smollm2")
-    prompt = initialise(loaded.model, sources.fetch("smollm2"), settings)
+    prompt = initialise(loaded.model, loaded.tokenizer, settings)
     trainer = Trainer(loaded.model, prompt, data, settings)
     for _, indices in minibatches(len(data.rows), settings):
         trainer.step(indices)

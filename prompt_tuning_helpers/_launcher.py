@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._fetch import expectation, fetch
+from ._installation import install_command
 from ._sdk import ConnectionSetupError, in_notebook
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ LOCAL_REQUIREMENTS = (
     "llguidance",
     "peft",
     "psutil",
+    "regex",
     "safetensors",
     "starlette",
     "torch",
@@ -40,13 +42,14 @@ START_SECONDS = 180.0
 _used: dict[Path, "UsersLock"] = {}
 
 
-def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
+def start(model: str, folder: Path, names: Sequence[str] = (), test_controls: bool = False) -> "Endpoint":
     """Start the runtime in the background and wait until it answers.
 
     Args:
         model: source of its base model.
         folder: its state.
         names: ids under which it serves that model, too; it then tunes as it is asked to all the same.
+        test_controls: whether tests may set its answers, faults and clock.
 
     Raises:
         ConnectionSetupError: if it cannot start, or if its base model is unavailable.
@@ -66,6 +69,7 @@ def start(model: str, folder: Path, names: Sequence[str] = ()) -> "Endpoint":
     command += ["--state", str(folder), "--model", model, "--while-used"]
     # For whoever tests, an epoch is an epoch: tests ask for few because they are to be fast, and count them.
     command += [*(f"--alias={name}={model}" for name in names), *(["--keep-settings"] if names else [])]
+    command += ["--test-controls"] if test_controls else []
     try:
         claim(state)
         use(folder)
@@ -145,7 +149,7 @@ def require_packages() -> None:
         raise ConnectionSetupError(
             "No WATSONX_APIKEY is set, so the lesson would run on this computer. For that it lacks: "
             f"{', '.join(lacking)}. Install what is missing with\n"
-            '    pip install "prompt-tuning-helpers[local]"\n'
+            f"    {install_command()}\n"
             "and restart the kernel; or set WATSONX_APIKEY and WATSONX_PROJECT_ID to use your account on watsonx.ai."
         )
 

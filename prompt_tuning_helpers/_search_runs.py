@@ -33,6 +33,10 @@ LONGEST_REASON = 300  # characters
 FORBIDDEN = (401, 403)  # statuses that every further request would get, too
 
 
+class _TimeIsUpError(Exception):
+    """The search has used up the minutes that it may have."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What is compared: a learning rate, with a start that is named by its number."""
@@ -93,6 +97,7 @@ class Runs:
         plan: the rounds.
         every: seconds between two requests.
         is_local: whether a local runtime does the work, whose time can be foreseen.
+        minutes: after which no run is begun, nor one that would take longer; all are made if left out.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Runs:
         plan: Sequence[Round],
         every: float,
         is_local: bool,
+        minutes: float | None = None,
     ) -> None:
         from ibm_watsonx_ai.experiment import TuneExperiment
 
@@ -122,6 +128,7 @@ class Runs:
         self._every = every
         self._is_local = is_local
         self._plan = plan
+        self._minutes = minutes
         self._name = unique_serving_name("search")
         self._assets: dict[int, str] = {}  # by the number of rows in them
         self._training_ids: list[str] = []  # of the run that is going on
@@ -133,6 +140,7 @@ class Runs:
         Returns:
             Why not all of them were made; ``None`` if all were.
         """
+        self._began = time.monotonic()
         try:
             halve(candidates, self._plan, self._attempt)
         except (KeyboardInterrupt, Exception) as problem:
@@ -146,6 +154,7 @@ class Runs:
 
     def _attempt(self, candidate: Candidate, plan: Round, number: int) -> Trial:
         """Make one run, note what it showed, and remove what it left behind."""
+        self._require_time_for(plan)
         began = time.monotonic()
         trial = Trial(
             number, candidate.rate, num_virtual_tokens=None, start=candidate.start, rows=plan.rows, epochs=plan.epochs
@@ -157,6 +166,15 @@ class Runs:
         finally:
             self._remove_run()
         return trial
+
+    def _require_time_for(self, plan: Round) -> None:
+        """End the search, by an error, where the next run would take it beyond the minutes that it may have."""
+        if self._minutes is None or not self.trials:
+            return
+        last = self.trials[-1]
+        needed = last.seconds * (plan.rows * plan.epochs) / (last.rows * last.epochs)
+        if time.monotonic() - self._began + needed > 60 * self._minutes:
+            raise _TimeIsUpError(say("it was allowed {minutes} minutes.", minutes=f"{self._minutes:g}"))
 
     def _tried(self, candidate: Candidate, plan: Round, trial: Trial) -> Trial:
         """Give what a run showed; that the service refuses it, or that it fails, is a result, too."""

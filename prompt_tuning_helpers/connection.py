@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ._fetch import id_of
+from ._installation import install_command
 from ._launcher import require_packages, start, use
 from ._sdk import ConnectionSetupError, advise_in_notebook, is_rate_limit, quiet_sdk, status_code
 from ._settings import API_KEY, ENVIRONMENT, URL, Setting, Settings, overlooked_file, read_settings
@@ -27,7 +28,7 @@ DEFAULT_URL = "https://us-south.ml.cloud.ibm.com"
 DEFAULT_MODEL = "smollm2"
 # The SDK sends a key as it stands, unquoted, in a form; a key of IBM Cloud has letters, digits, hyphens, underscores.
 KEY = re.compile(r"[A-Za-z0-9._~-]+")
-SET_UP = 'eval "$(python -m prompt_tuning_helpers.runtime env)"'
+SET_UP = 'eval "$(local-watsonx env)"'
 
 __all__ = ["Connection", "ConnectionSetupError", "connect"]
 
@@ -209,7 +210,7 @@ def _local(model: str | None, state: str | Path | None) -> Connection:
     elif asked and not {asked, id_of(asked)} & set(endpoint.models):
         raise ConnectionSetupError(
             f"The local runtime that is up serves {', '.join(endpoint.models)}, not {asked}. Stop it with "
-            f"`python -m prompt_tuning_helpers.runtime stop --state {folder}` and connect again; or name another "
+            f"`local-watsonx stop --state {folder}` and connect again; or name another "
             "folder in LOCAL_WATSONX_STATE, for a second runtime beside it."
         )
     return to_runtime(endpoint.url, endpoint.api_key, endpoint.project_id, endpoint.ca_bundle, endpoint.models)
@@ -378,7 +379,7 @@ def _own_runtime_at(url: str, folder: Path) -> "Endpoint":
     if not _can_find_runtimes():
         raise ConnectionSetupError(
             f"{URL} points to a runtime on this computer ({url}). Whether it is your own cannot be told without the "
-            'package psutil. Install it with\n    pip install "prompt-tuning-helpers[local]"\nand restart the kernel.'
+            f"package psutil. Install it with\n    {install_command()}\nand restart the kernel."
         )
     running = _own_runtime(folder)
     if running is None or running.url != url:

@@ -51,6 +51,8 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     Raises:
         ValueError: if the run has no metrics with an epoch and a loss; those that lack one are ignored.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     metrics = metrics_of(details)
     points = [(each.epoch, each.loss) for each in metrics if each.epoch is not None and each.loss is not None]
     if not points:
@@ -75,7 +77,9 @@ def plot_loss(details: Mapping[str, Any]) -> "Figure":
     # The first losses can be a hundred times the last, and what matters happens among the last.
     if min(losses) > 0:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(say("Learning curve"))
     ax.legend(frameon=False)
     return finished(figure)
@@ -90,7 +94,10 @@ def plot_comparison(comparison: "Comparison | TextComparison") -> "Figure":
     figure, axes = new_figure(1, (6.4, 3.8))
     ax = axes[0]
     width = 0.36
-    models = ((comparison.base, BASE, "//", say("base model")), (comparison.tuned, TUNED, "", say("tuned model")))
+    models = (
+        (comparison.base, BASE, "//", _shown(comparison.base_name)),
+        (comparison.tuned, TUNED, "", say("tuned model")),
+    )
     for side, (scores, colour, hatch, name) in zip((-0.5, 0.5), models, strict=True):
         places = [group + side * (width + 0.04) for group in (0, 1)]
         values = [each.value for each in scores.measures]
@@ -110,7 +117,9 @@ def plot_comparison(comparison: "Comparison | TextComparison") -> "Figure":
     ax.set_ylim(0, 1.12)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_title(say("Scores on {n} test rows, with 95 % intervals", n=comparison.tuned.n))
-    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+    legend = ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+    for text in legend.get_texts():
+        text.set(**PLAIN)
     return finished(figure)
 
 
@@ -170,7 +179,7 @@ def plot_confusion(comparison: "Comparison") -> "Figure":
     Raises:
         ValueError: if texts were compared, which have no labels.
     """
-    models = ((comparison.base, say("base model")), (comparison.tuned, say("tuned model")))
+    models = ((comparison.base, _shown(comparison.base_name)), (comparison.tuned, say("tuned model")))
     if not all(hasattr(scores, "confusion") for scores, _ in models):
         raise ValueError("A confusion matrix takes labels; these are scores of texts.")
     labels = [_shown(label) for label in comparison.tuned.labels]
@@ -219,7 +228,7 @@ def _confusion(ax: "Axes", scores: "Scores", title: str, upright: bool) -> None:
     ax.set_yticks(range(len(labels)), labels, **PLAIN)
     ax.set_xlabel(say("answered"))
     ax.set_ylabel(say("true label"))
-    ax.set_title(title)
+    ax.set_title(title, **PLAIN)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     if many:  # lines to follow from a label to its cells

@@ -137,6 +137,7 @@ def search_settings(
     labels: Sequence[str] = (),
     score: Scoring | None = None,
     seed: int = 0,
+    minutes: float | None = None,
     every: float = 2.0,
 ) -> SettingsSearch:
     """Find settings that suit a base model and a task.
@@ -163,6 +164,8 @@ def search_settings(
         score: scores answers, given the right outputs and the answers, from 0 to 1. By default the share that names
             the right label; where the outputs are no labels, the share that is exactly the right output.
         seed: decides which rows are held back.
+        minutes: after which the search ends with the best of what it has found, unless that is nothing; by default,
+            when all runs are made.
         every: seconds between two requests while a run is going on.
 
     Returns:
@@ -187,7 +190,7 @@ def search_settings(
     plan = plan_rounds(len(candidates), len(training), base.batch_size * base.accumulate_steps)
     judge = Judge(asked, tuple(labels) or labels_in([row["output"] for row in [*training, *asked]]), score)
     _announce(tried, plan, len(asked), is_local=local is not None)
-    searching = Runs(client, base_model, base, starts, training, judge, plan, every, is_local=local is not None)
+    searching = Runs(client, base_model, base, starts, training, judge, plan, every, local is not None, minutes)
     ended_early = searching.make(candidates)
     best = best_of(searching.trials)
     if best is None:

@@ -58,6 +58,8 @@ class PromptTuningSettings:
     verbalizer: str
 
 
+ENOUGH_SEEN = 0.1  # part of a run, from which its speed is known
+
 # Which base models have been tuned with settings that are known to suit them, the best known first.
 KNOWN_MODELS = (r"smollm", r"local/tiny", r"granite")
 
@@ -132,6 +134,7 @@ def watch(
     *,
     every: float = 2.0,
     patience: float = 300.0,
+    minutes: float | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Show the progress of a tuning run until it ends: epoch, loss and time left.
@@ -140,17 +143,19 @@ def watch(
         run: the tuner whose ``run(..., background_mode=True)`` was called, or a client and the run's id.
         every: seconds between two requests.
         patience: seconds without any answer from the service after which watching ends.
+        minutes: the longest that the run may take, from its first report on; by default, as long as it needs. One
+            that would take longer at the speed of its first tenth is cancelled.
         pause: waits for so many seconds; for tests.
 
     Returns:
         The details of the completed run, as the SDK gives them.
 
     Raises:
-        TuningError: if the run failed or was cancelled, with the service's reason.
+        TuningError: if the run failed or was cancelled, with the service's reason; if it takes longer than it may.
         ConnectionLostError: if the service could not be reached for longer than ``patience``.
         ValueError: if the tuner has not been run.
     """
-    details = follow(run, every=every, patience=patience, pause=pause)
+    details = follow(run, every=every, patience=patience, minutes=minutes, pause=pause)
     if complaint := how_it_failed(details):
         raise TuningError(complaint)
     print(_summary(details))
@@ -165,6 +170,7 @@ def follow(
     *,
     every: float = 2.0,
     patience: float = 300.0,
+    minutes: float | None = None,
     pause: Callable[[float], None] = time.sleep,
     prefix: str = "",
 ) -> dict[str, Any]:
@@ -174,6 +180,7 @@ def follow(
         run: as in ``watch``, like all that follows.
         every: seconds between two requests.
         patience: seconds without an answer.
+        minutes: the longest that the run may take.
         pause: waits.
         prefix: what the line of progress begins with.
 
@@ -181,11 +188,15 @@ def follow(
         The details of the run, however it ended.
 
     Raises:
+        TuningError: if the run takes longer than it may.
         ConnectionLostError: as in ``watch``.
         ValueError: as in ``watch``.
     """
     training_id, ask = _question(run)
-    return _show(_polls(training_id, ask, every, patience, pause), prefix)
+    polls = _polls(training_id, ask, every, patience, pause)
+    if minutes is not None:
+        polls = _within(minutes, polls, training_id, _way_to_cancel(run))
+    return _show(polls, prefix)
 
 
 def how_it_failed(details: dict[str, Any]) -> str | None:
@@ -209,6 +220,44 @@ def _question(run: "PromptTuner | tuple[APIClient, str]") -> tuple[str, Callable
     if run.id is None:
         raise ValueError("This tuner has not been run yet: call its run(..., background_mode=True) first.")
     return run.id, partial(run.get_run_details, include_metrics=True)
+
+
+def _way_to_cancel(run: "PromptTuner | tuple[APIClient, str]") -> Callable[[], object]:
+    """Give the call that ends a run."""
+    if isinstance(run, tuple):
+        client, training_id = run
+        return partial(client.training.cancel, training_id)
+    return run.cancel_run
+
+
+def _within(
+    minutes: float, polls: Iterable[dict[str, Any] | None], training_id: str, cancel: Callable[[], object]
+) -> Iterator[dict[str, Any] | None]:
+    """Pass on the polls of a run, and cancel it if it takes, or would take, longer than it may.
+
+    Yields:
+        The polls.
+
+    Raises:
+        TuningError: if it was cancelled.
+    """
+    started: tuple[float, float] | None = None
+    for details in polls:
+        done = None if details is None or _has_ended(details) else progress_of(details)[2]
+        if done is not None:
+            now = time.monotonic()
+            started = started or (now, done)
+            since, first = started
+            seen = done - first
+            # What is left may be less than a tenth: then only the time that has passed counts.
+            expected = (now - since) * max(1.0, (1 - first) / seen if seen >= ENOUGH_SEEN else 0.0)
+            if expected > 60 * minutes:
+                cancel()
+                raise TuningError(
+                    f"The tuning run {training_id} was cancelled: at this speed it takes {expected / 60:.1f} minutes, "
+                    f"and {minutes:g} were allowed. Allow more, or tune with fewer epochs or rows."
+                )
+        yield details
 
 
 def _polls(

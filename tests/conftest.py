@@ -8,17 +8,19 @@ import pytest
 
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.support.servers import serve_command, start_runtime
-from tests.support.wheel import build_wheel, install_alone
+from tests.support.wheel import build_sdist, build_wheel, install_alone
 
 # Fast tests first; what is not named here is faster still.
 SLOW_LAST = (
     "engine",
     "runtime",
+    "test_own_data.py",
     "test_notebooks.py",
     "comparison",
     "test_wheel.py",
     "test_places.py",
     "conformance",
+    "test_double_page.py",
     "test_pytest_plugin.py",
     "test_tutorial.py",
 )
@@ -61,6 +63,12 @@ def live_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's wheel, built from this checkout."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's source distribution, built from this checkout."""
+    return build_sdist(tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="session")

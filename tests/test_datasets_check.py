@@ -175,3 +175,10 @@ def test_similar_pairs_knows_short_texts_and_no_texts() -> None:
     assert list(similar_pairs(["a", "A!", "b", "👍", "👍"])) == [(1, 0, 1.0), (4, 3, 1.0)]
     assert list(similar_pairs([])) == []
     assert list(similar_pairs(["a"], [])) == []
+
+
+def test_outputs_that_are_no_labels_are_refused() -> None:
+    train, test = frame_of("a", "b", "c", labels="011"), frame_of("d", "e", labels="02")
+    assert check(train, labels=["0", " 1"]).parts[0].rows == 3
+    with pytest.raises(DatasetError, match='the test data, row 2: the output "2" is none of the labels: "0", "1"'):
+        check(train, test, labels=["0", "1"])

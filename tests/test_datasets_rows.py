@@ -258,3 +258,29 @@ def test_describe_says_what_it_cannot_describe() -> None:
         describe(pd.DataFrame({"input": [], "output": []}))
     with pytest.raises(DatasetError, match=r'the data, row 1: the field "input" is missing; there is: "text"'):
         describe(pd.DataFrame({"text": ["x"], "output": ["1"]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "id,the text,kind,output\n7,clean dog,1,x\n"),
+        ("a.csv", '"a,b,c,d,e";the text;kind\n7;clean dog;1\n'),
+        ("a.json", '[{"the text": "clean dog", "kind": 1, "id": 7, "input": "x"}]'),
+        ("a.jsonl", '{"kind": "1", "the text": "clean dog"}'),
+    ],
+)
+def test_the_two_columns_may_have_other_names(tmp_path: Path, name: str, text: str) -> None:
+    frame = load_rows(write(tmp_path, name, text), input_column="the text", output_column="kind")
+    assert list(frame.columns[:2]) == ["input", "output"]
+    assert len(set(frame.columns)) == len(frame.columns)
+    assert frame[["input", "output"]].to_dict("records") == [{"input": "clean dog", "output": "1"}]
+
+
+def test_columns_that_are_not_there_are_told_by_their_names(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,label\nx,\n")
+    with pytest.raises(DatasetError, match='row 1: the field "message" is missing; there is: "text", "label"'):
+        load_rows(path, input_column="message", output_column="label")
+    with pytest.raises(DatasetError, match='row 1: the field "label" is empty'):
+        load_rows(path, input_column="text", output_column="label")
+    with pytest.raises(DatasetError, match='"text" cannot be both input and output'):
+        load_rows(path, input_column="text", output_column="text")

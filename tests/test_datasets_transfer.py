@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import pandas as pd
 import pytest
 
 from prompt_tuning_helpers.datasets import DatasetError, fetch, upload
@@ -193,3 +194,16 @@ def test_upload_refuses_what_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         upload(client, "a\0.json")
     client.data_assets.create.assert_not_called()
+
+
+def test_upload_takes_rows_that_are_in_no_file() -> None:
+    client, sent = MagicMock(), []
+    client.data_assets.create.side_effect = lambda name, file_path: sent.append(
+        (name, json.loads(Path(file_path).read_text(encoding="utf-8")))
+    )
+    frame = pd.DataFrame(ROWS).assign(phenomenon="plain")
+    upload(client, frame)
+    upload(client, frame, "my rows.json")
+    assert sent == [("rows.json", ROWS), ("my rows.json", ROWS)]
+    with pytest.raises(DatasetError, match='the data, row 1: the field "output" is missing'):
+        upload(client, frame[["input"]])

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
-from prompt_tuning_helpers import fonts, plots
+from prompt_tuning_helpers import evaluation, fonts, plots
 from prompt_tuning_helpers.evaluation import Comparison, compare, evaluate
 from prompt_tuning_helpers.fonts import FAMILY, FILE
 from prompt_tuning_helpers.i18n import translations
@@ -80,9 +80,12 @@ def families_of(figure: Figure) -> set[tuple[str, ...]]:
 
 
 def keys_of_plots() -> set[str]:
+    """What is said in plots: by them, and the names of the baselines that are drawn there."""
+    sources = [Path(plots.__file__), Path(evaluation.__file__).with_name("baselines.py")]
     return {
         call.args[0].value
-        for call in ast.walk(ast.parse(Path(plots.__file__).read_text(encoding="utf-8")))
+        for source in sources
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "say"
         if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }
@@ -90,7 +93,7 @@ def keys_of_plots() -> set[str]:
 
 def test_the_font_has_every_character_of_the_plots() -> None:
     keys = keys_of_plots()
-    assert {"Loss", "true label"} <= keys
+    assert {"Loss", "true label", "counting words"} <= keys
     needed = {character for key in keys for character in translations("zh")[key] if not character.isascii()}
     assert needed <= {chr(code) for code in TTFont(FILE).getBestCmap()}, BOXES
 

@@ -47,6 +47,15 @@ def test_the_learning_curve_shows_every_epoch() -> None:
     assert np.asarray(mean.get_ydata()) == pytest.approx([2.0, 1.0, 2 / 3])
 
 
+@pytest.mark.parametrize("last", [5.0, 0.02])
+def test_losses_are_written_as_plain_numbers(last: float) -> None:
+    figure = plot_loss(run_details(*[{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in (7.0, last)]))
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both") if label.get_text()]
+    assert "5" in labels
+    assert [f"{float(label):g}" for label in labels] == labels
+
+
 def test_the_other_form_of_metrics_is_plotted_too() -> None:
     figure = plot_loss(run_details({"data": {"epoch": 0, "value": 0.0}}))
     assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()) == pytest.approx([0.0])
@@ -79,6 +88,16 @@ def test_the_comparison_shows_four_bars(comparison: Comparison) -> None:
         [comparison.base.accuracy, comparison.base.f1, comparison.tuned.accuracy, comparison.tuned.f1]
     )
     assert "20 test rows" in figure.axes[0].get_title()
+
+
+def test_a_rival_is_named_as_it_is(comparison: Comparison) -> None:
+    named = replace(comparison, rival="costs $5 or $6_x")
+    for figure in (plot_comparison(named), plot_confusion(named), plot_scores(named.models)):
+        figure.draw_without_rendering()
+    legend = plot_comparison(named).axes[0].get_legend()
+    assert legend is not None
+    assert "costs $5 or $6_x" in [text.get_text() for text in legend.get_texts()]
+    assert plot_confusion(named).axes[0].get_title() == "costs $5 or $6_x"
 
 
 def test_unusable_answers_get_a_column_only_where_there_are_any(comparison: Comparison) -> None:

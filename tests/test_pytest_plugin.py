@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from prompt_tuning_helpers._installation import install_command
 from tests.support.environment import REPOSITORY, offline_environment
 
 pytestmark = pytest.mark.slow
@@ -161,6 +162,44 @@ def test_one_runtime_and_a_clean_project_for_each_test(project: Path) -> None:
     assert not psutil.pid_exists(int((project / "pid").read_text()))
 
 
+def test_what_a_test_sets_is_taken_back(project: Path) -> None:
+    """Two tests that set the same, whatever order they run in, and one that sees what is set for all of them."""
+    tests = """
+        from datetime import UTC, datetime
+
+        import pytest
+        from ibm_watsonx_ai import APIClient
+        from ibm_watsonx_ai.foundation_models import ModelInference
+
+
+        @pytest.fixture(scope="module", autouse=True)
+        def common(watsonx_session):
+            watsonx_session.answers["common"] = "to all"
+
+
+        def ask(watsonx, prompt):
+            client = APIClient(watsonx.credentials, project_id=watsonx.project_id)
+            return ModelInference(model_id=watsonx.models[0], api_client=client).generate_text(prompt)
+
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_mine(watsonx, number):
+            assert not watsonx.requests and not watsonx.answers and not watsonx.faults
+            assert watsonx.clock.now().year == datetime.now(UTC).year
+            assert ask(watsonx, "x") != "mine"
+            watsonx.clock.freeze("2031-01-01T00:00:00Z")
+            watsonx.answers["x"] = ["mine", "again"]
+            watsonx.faults.add("POST /ml/v1/text/generation", status=429)
+            assert [ask(watsonx, "x"), ask(watsonx, "common")] == ["mine", "to all"]
+            asked = [r.status for r in watsonx.requests if r.operation == "POST /ml/v1/text/generation"]
+            assert asked == [200, 429, 200, 200]
+            watsonx.faults.add("*", status=500, times=None)
+        """
+    done = run_pytest(project, tests)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
 def test_without_the_extra_packages_the_message_says_what_to_install(project: Path) -> None:
     tests = """
         import importlib.util
@@ -183,7 +222,7 @@ def test_without_the_extra_packages_the_message_says_what_to_install(project: Pa
     done = run_pytest(project, tests)
     assert done.returncode == 1
     assert "these packages are missing: torch" in done.stdout
-    assert 'pip install "prompt-tuning-helpers[local]"' in done.stdout
+    assert install_command() in done.stdout
     assert "Traceback" not in done.stdout
     assert "pytest_plugin.py" not in done.stdout
 

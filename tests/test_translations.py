@@ -1,4 +1,4 @@
-"""The lesson in three languages: the notebooks say the same, and so do the tables of what the helpers print."""
+"""Notebooks in three languages: they say the same, and so do the tables of what the helpers print."""
 
 import ast
 import copy
@@ -19,6 +19,7 @@ from tools import sync_translations
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "prompt_tuning_helpers"
+ORIGINALS = sync_translations.originals()
 LANGUAGES = sorted(path.stem for path in (PACKAGE / "translations").glob("*.json"))
 
 # Texts that ``say`` is not given as literals, by the code that it is given.
@@ -55,14 +56,20 @@ def language(request: pytest.FixtureRequest) -> str:
     return language
 
 
-@pytest.fixture
-def lesson() -> Any:
-    return sync_translations.read(sync_translations.LESSON)
+@pytest.fixture(params=ORIGINALS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture
-def translated(language: str) -> Any:
-    return sync_translations.read(sync_translations.translations()[language])
+def original(path: Path) -> Any:
+    return sync_translations.read(path)
+
+
+@pytest.fixture
+def translated(path: Path, language: str) -> Any:
+    return sync_translations.read(sync_translations.translations(path)[language])
 
 
 def texts_in_use() -> set[str]:
@@ -90,40 +97,43 @@ def runs_of_words(source: str) -> set[tuple[str, ...]]:
     return {tuple(found[i : i + RUN_OF_WORDS]) for i in range(len(found) - RUN_OF_WORDS + 1)}
 
 
-def pairs(lesson: Any, translated: Any) -> list[tuple[Any, Any]]:
+def pairs(original: Any, translated: Any) -> list[tuple[Any, Any]]:
     """The markdown cells of the English notebook, each with its translation."""
-    both = zip(lesson.cells, translated.cells, strict=True)
+    both = zip(original.cells, translated.cells, strict=True)
     return [(english, other) for english, other in both if english.cell_type == "markdown"]
 
 
-def test_the_lesson_is_offered_in_three_languages() -> None:
-    assert LANGUAGES == sorted(sync_translations.translations()) == ["es", "zh"]
+def test_what_is_offered_in_three_languages() -> None:
+    names = ["prompt_tuning_from_scratch", "prompt_tuning_tutorial", "tune_on_your_own_data"]
+    assert [path.stem for path in ORIGINALS] == names
+    for path in ORIGINALS:
+        assert LANGUAGES == sorted(sync_translations.translations(path)) == ["es", "zh"]
 
 
-def test_the_notebooks_have_the_same_cells_and_code(lesson: Any, translated: Any) -> None:
+def test_the_notebooks_have_the_same_cells_and_code(original: Any, translated: Any) -> None:
     """Among them ids and their order: what the sync command would change is nothing."""
-    assert [cell.id for cell in translated.cells] == [cell.id for cell in lesson.cells]
-    for english, other in zip(lesson.cells, translated.cells, strict=True):
+    assert [cell.id for cell in translated.cells] == [cell.id for cell in original.cells]
+    for english, other in zip(original.cells, translated.cells, strict=True):
         assert other.cell_type == english.cell_type
         if english.cell_type == "code":
             assert other.source == english.source, english.id
         assert {**other.metadata, "translates": None} == {**english.metadata, "translates": None}, english.id
 
 
-def test_every_markdown_cell_is_translated(lesson: Any, translated: Any) -> None:
-    for english, other in pairs(lesson, translated):
+def test_every_markdown_cell_is_translated(original: Any, translated: Any) -> None:
+    for english, other in pairs(original, translated):
         assert other.source.strip(), english.id
         assert other.source != english.source, english.id
         still_english = runs_of_words(english.source) & runs_of_words(other.source)
         assert not still_english, english.id
 
 
-def test_translations_are_of_the_english_text_as_it_is_now(lesson: Any, translated: Any) -> None:
-    assert sync_translations.stale(lesson, translated) == [], "translate these anew; see tools/sync_translations.py"
+def test_translations_are_of_the_english_text_as_it_is_now(original: Any, translated: Any) -> None:
+    assert sync_translations.stale(original, translated) == [], "translate these anew; see tools/sync_translations.py"
 
 
-def test_links_code_and_shape_are_the_same(lesson: Any, translated: Any) -> None:
-    for english, other in pairs(lesson, translated):
+def test_links_code_and_shape_are_the_same(original: Any, translated: Any) -> None:
+    for english, other in pairs(original, translated):
         assert Counter(LINK.findall(other.source)) == Counter(LINK.findall(english.source)), english.id
         assert FENCE.findall(other.source) == FENCE.findall(english.source), english.id
         spans = [set(CODE_SPAN.findall(FENCE.sub("", cell.source))) for cell in (english, other)]
@@ -208,7 +218,6 @@ def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if cell["cell_type"] == "markdown":
             cell["metadata"]["translates"] = sync_translations.fingerprint(original["source"])
     monkeypatch.setattr(sync_translations, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(sync_translations, "LESSON", tmp_path / "lesson.ipynb")
     save(tmp_path / "lesson.ipynb", english)
     save(tmp_path / "lesson.es.ipynb", spanish)
     return tmp_path
@@ -286,9 +295,9 @@ def test_sync_names_the_prose_that_needs_a_translator_until_it_is_done(
     assert "removed load" in said
     assert "to translate: why, about" in said
     with pytest.raises(SystemExit, match="still in English"):
-        sync(monkeypatch, "--done", "why", "--language", "es")
+        sync(monkeypatch, "--done", "why", "--notebook", "lesson.es.ipynb")
     with pytest.raises(SystemExit, match="no markdown cell 'show'"):
-        sync(monkeypatch, "--done", "show", "--language", "es")
+        sync(monkeypatch, "--done", "show", "--notebook", "lesson.es.ipynb")
     with pytest.raises(SystemExit):
         sync(monkeypatch, "--done", "about")
     spanish = load(copies / "lesson.es.ipynb")
@@ -296,5 +305,21 @@ def test_sync_names_the_prose_that_needs_a_translator_until_it_is_done(
     spanish["cells"][2]["source"] = "Ahora mira bien"
     save(copies / "lesson.es.ipynb", spanish)
     capsys.readouterr()
-    sync(monkeypatch, "--done", "why", "about", "--language", "es")
+    sync(monkeypatch, "--done", "why", "about", "--notebook", "lesson.es.ipynb")
     assert capsys.readouterr().out == "lesson.es.ipynb: all is translated\n"
+
+
+def test_sync_tells_notebooks_with_the_same_cells_apart(
+    copies: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("lesson.ipynb", "lesson.es.ipynb"):
+        (copies / f"other_{name}").write_bytes((copies / name).read_bytes())
+    for name in ("lesson.ipynb", "other_lesson.ipynb"):
+        english = load(copies / name)
+        english["cells"][2]["source"] = "Now look closely"
+        save(copies / name, english)
+    sync(monkeypatch, "--done", "about", "--notebook", "other_lesson.es.ipynb")
+    assert capsys.readouterr().out.splitlines() == [
+        "lesson.es.ipynb: to translate: about",
+        "other_lesson.es.ipynb: all is translated",
+    ]

@@ -94,6 +94,37 @@ def test_watching_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert output.out == ("The tuning run is completed: 4 epochs, loss 2.000 at the start and 0.125 at the end.\n")
 
 
+@pytest.mark.parametrize(("step", "polls"), [(0.052, 3), (0.01, 11)])
+def test_a_run_that_would_take_too_long_is_cancelled(monkeypatch: pytest.MonkeyPatch, step: float, polls: int) -> None:
+    """By its speed as soon as that is known, or, if it hardly moves, when its time is up."""
+    client, clock = mock.Mock(), mock.Mock(return_value=0.0)
+    monkeypatch.setattr("prompt_tuning_helpers.tuning.time.monotonic", clock)
+    client.training.get_details.side_effect = [details("queued")] * 50 + [
+        details("running", metric(0, 2.0, progress=0.5 + step * poll)) for poll in range(20)
+    ]
+
+    def pause(seconds: float) -> None:
+        clock.return_value += 66 if client.training.get_details.call_count > 50 else 1000
+
+    with pytest.raises(
+        TuningError, match=r"run-1 was cancelled: .* and 10 were allowed. Allow more, or tune with fewer"
+    ):
+        watch((client, "run-1"), minutes=10, patience=1e9, pause=pause)
+    client.training.cancel.assert_called_once_with("run-1")
+    assert client.training.get_details.call_count == 50 + polls
+
+
+def test_a_run_within_its_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuner, clock = mock.Mock(id="run-1"), mock.Mock(return_value=0.0)
+    monkeypatch.setattr("prompt_tuning_helpers.tuning.time.monotonic", clock)
+    tuner.get_run_details.side_effect = [
+        *[details("running", metric(0, 2.0, progress=0.1 * poll)) for poll in range(10)],
+        details("completed"),
+    ]
+    watch(tuner, minutes=10, pause=lambda seconds: setattr(clock, "return_value", clock.return_value + 59))
+    tuner.cancel_run.assert_not_called()
+
+
 def test_rows_that_were_left_out_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     client = mock.Mock()
     answers = [details("completed", rows={"rows": 320, "left_out": left_out}) for left_out in (3, 0)]

@@ -19,7 +19,8 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "prompt_tuning_tutorial.ipynb"
 BUILD = NOTEBOOKS.parent / "build"
 COMPARISON = NOTEBOOKS / "comparison"  # what the comparison of methods imports and reads
-PICTURE = NOTEBOOKS / "images" / "comparison.png"
+IMAGES = NOTEBOOKS / "images"  # what notebooks show
+PICTURE = IMAGES / "comparison.png"
 
 
 def execute(path: Path) -> Path:
@@ -37,7 +38,8 @@ def execute(path: Path) -> Path:
     os.environ["JPY_SESSION_NAME"] = path.name  # as Jupyter does; it tells the helpers the language of the lesson
     BUILD.mkdir(exist_ok=True)
     (BUILD / "scores.json").unlink(missing_ok=True)
-    shutil.copytree(COMPARISON, BUILD / COMPARISON.name, dirs_exist_ok=True)
+    for folder in (COMPARISON, IMAGES):
+        shutil.copytree(folder, BUILD / folder.name, dirs_exist_ok=True)
     link_settings(BUILD / ".env", path.parent / ".env")
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     target = BUILD / path.name
@@ -54,6 +56,7 @@ def execute(path: Path) -> Path:
         client = NotebookClient(
             notebook,
             timeout=None,
+            coalesce_streams=True,  # lines that were printed one by one are one output
             extra_arguments=["--log-level=40"],  # errors only: that loopback is not encrypted is no news
             resources={"metadata": {"path": str(BUILD)}},
             on_cell_start=begin,

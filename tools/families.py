@@ -81,7 +81,7 @@ def decide(case: str) -> Decision:
     try:
         network = small_network(config)
         if LlamaModel.supports(network.config):
-            return Decision("fast path", network=network, model=LlamaModel(network))
+            return Decision("fast path", network=network, model=LlamaModel.of_network(network))
         model = choose_path(network)
     except NotTunable as error:
         return Decision("refused", str(error))

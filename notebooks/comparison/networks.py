@@ -89,7 +89,7 @@ class BaseModel:
         general = TransformersModel(network)
         if not LlamaModel.supports(network.config):
             return general
-        fast = LlamaModel(network)
+        fast = LlamaModel.of_network(network)
         # The fast path was written for processors, where it is tested. On a GPU it has to show that it fits.
         return fast if self.device == "cpu" or is_same(fast, general) else general
 

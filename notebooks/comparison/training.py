@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, sources
+from prompt_tuning_helpers.engine import TuningSettings
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, encode_rows, wrap
@@ -317,13 +317,13 @@ class SoftPromptClassifier(TrainedClassifier):
     def learn(self, should_stop: Stop = lambda: False) -> None:
         """Tune the soft prompt."""
         model = self._base.tunable
-        start = initialise(model, sources.fetch(self._base.source), self._settings)
+        start = initialise(model, self._base.tokenizer, self._settings)
         self.tuned = tune(model, start, self._data, self._settings, should_stop=should_stop)
 
     @property
     def initial(self) -> Tensor:
         """The soft prompt before tuning, ``[P, H]``."""
-        return initialise(self._base.forward, sources.fetch(self._base.source), self._settings)
+        return initialise(self._base.forward, self._base.tokenizer, self._settings)
 
     @property
     def soft_prompt(self) -> Tensor:

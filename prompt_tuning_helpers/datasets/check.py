@@ -3,12 +3,12 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from ..i18n import say
 from .finders import find_between, find_too_long, find_within
-from .report import Finding, Part, Report, quoted
+from .report import Finding, Part, Report, listed, quoted
 from .rows import DatasetError
 from .split import Split
 
@@ -22,6 +22,7 @@ def check(
     *,
     count_tokens: Callable[[str], int] | None = None,
     max_input_tokens: int | None = None,
+    labels: Collection[str] | None = None,
 ) -> Report:
     """Look through data before anything is tuned on it.
 
@@ -30,6 +31,7 @@ def check(
         test: the test data, if there are any.
         count_tokens: counts the tokens of a text as the base model does. Without it they are estimated.
         max_input_tokens: length from which the tuning cuts inputs off.
+        labels: the outputs that there may be; any by default.
 
     Returns:
         The report. Its findings are things that are merely unwise.
@@ -41,6 +43,9 @@ def check(
     first = Split.read("training", train)
     others = [] if test is None else [Split.read("test", test, around=first.prompt)]
     splits = [first, *others]
+    if labels is not None:
+        for split in splits:
+            _require_known(split, labels)
     if len(set(first.outputs)) < 2:
         raise DatasetError(
             say(
@@ -61,6 +66,24 @@ def check(
     for other in others:
         findings += find_between(first, other)
     return Report(parts, tuple(findings), estimated=count_tokens is None)
+
+
+def _require_known(split: Split, labels: Collection[str]) -> None:
+    """Refuse rows with an output that nobody has named; blanks and case do not count."""
+    named = [str(label) for label in labels]  # what reads labels out of answers says itself that they must be text
+    known = {label.strip().casefold() for label in named}
+    for row in split.rows:
+        if row.output.strip().casefold() not in known:
+            raise DatasetError(
+                say(
+                    "{name}, row {row}: the output {label} is none of the labels: {labels}. Add it to them, or correct "
+                    "the row.",
+                    name=split.source,
+                    row=row.number,
+                    label=quoted(row.output),
+                    labels=listed(map(quoted, named)),
+                )
+            )
 
 
 def estimate_tokens(text: str) -> int:

@@ -25,19 +25,25 @@ class DatasetError(ValueError):
     """A data file that cannot be used; the message says what is wrong, where, and what to do."""
 
 
-def load_rows(path: str | os.PathLike[str]) -> "pd.DataFrame":
+def load_rows(
+    path: str | os.PathLike[str], *, input_column: str = "input", output_column: str = "output"
+) -> "pd.DataFrame":
     """Read a file of rows.
 
     Args:
         path: a JSON list of objects or one JSON object a line (``.json`` or ``.jsonl``), or a table with a header
             (``.csv``, separated by commas, semicolons or tabs); in UTF-8, with or without a byte order mark.
+        input_column: what the file calls the ``input``.
+        output_column: what the file calls the ``output``.
 
     Returns:
-        The rows, in the order of the file: ``input``, ``output``, then any further columns. Values are the text that
-        the file holds: ``"0"`` does not become a number, nor ``"NA"`` a missing value.
+        The rows, in the order of the file: ``input``, ``output``, then any further columns, but for those whose name
+        one of these two has taken. Values are the text that the file holds: ``"0"`` does not become a number, nor
+        ``"NA"`` a missing value.
 
     Raises:
-        DatasetError: if the file cannot be read, or one of its rows has no usable ``input`` or ``output``.
+        DatasetError: if the file cannot be read, if both columns are the same, or if one of its rows has no usable
+            ``input`` or ``output``.
     """
     import pandas as pd
 
@@ -45,14 +51,22 @@ def load_rows(path: str | os.PathLike[str]) -> "pd.DataFrame":
     suffix = path.suffix.lower()
     if suffix not in (".json", ".jsonl", ".csv"):
         raise DatasetError(say("{file}: the name should end in .json, .jsonl or .csv.", file=path.name))
+    fields = (input_column, output_column)
+    if input_column == output_column:
+        raise DatasetError(
+            say('The column "{name}" cannot be both input and output; name two columns.', name=shown(input_column))
+        )
     content = _read_file(path)
     try:
-        rows = _parse_table(decode(content), path.name) if suffix == ".csv" else parse_rows(content)
+        rows = _parse_table(decode(content), path.name, fields) if suffix == ".csv" else parse_rows(content, fields)
     except TrainingFileError as error:
         raise _refused(path.name, error.problem) from None
-    columns = list(dict.fromkeys([*FIELDS, *(name for row in rows for name in row)]))
+    others = dict.fromkeys(name for row in rows for name in row if name not in {*fields, *FIELDS})
+    columns = {**dict(zip(FIELDS, fields, strict=True)), **{name: name for name in others}}
     # dtype=object keeps pandas from guessing a type for a column
-    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
+    return pd.DataFrame(
+        {name: pd.Series([row.get(told) for row in rows], dtype=object) for name, told in columns.items()}
+    )
 
 
 def _read_file(path: Path) -> bytes:
@@ -67,9 +81,9 @@ def _read_file(path: Path) -> bytes:
     return content
 
 
-def _parse_table(text: str, file: str) -> list[dict[str, Any]]:
+def _parse_table(text: str, file: str, fields: Sequence[str]) -> list[dict[str, Any]]:
     with _fields_of_any_length(text):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, fields), strict=True)
         try:
             header, *records = [record for record in reader if record] or [[]]
         except csv.Error as error:
@@ -94,7 +108,7 @@ def _parse_table(text: str, file: str) -> list[dict[str, Any]]:
                 )
             )
     rows: list[dict[str, Any]] = [dict(zip_longest(header, record)) for record in records]
-    require_usable(rows, file)
+    require_usable(rows, file, fields)
     return rows
 
 
@@ -104,12 +118,12 @@ def _require_different(names: Iterable[Any], file: str) -> None:
             raise _refused(file, Problem("repeated", values={"field": shown(name)}))
 
 
-def _separator(text: str) -> str:
+def _separator(text: str, fields: Sequence[str]) -> str:
     """Find the separator with which the header has both fields, or at least the most columns."""
 
     def columns(separator: str) -> tuple[bool, int]:
         header = next(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=separator)), [])
-        return set(FIELDS) <= set(header), len(header)
+        return set(fields) <= set(header), len(header)
 
     return max(",;\t", key=columns)
 
@@ -124,12 +138,13 @@ def _fields_of_any_length(text: str) -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def require_usable(rows: Sequence[dict[Any, Any]], name: str) -> None:
+def require_usable(rows: Sequence[dict[Any, Any]], name: str, fields: Sequence[str] = FIELDS) -> None:
     """Refuse rows of which one lacks an ``input`` or ``output`` with something in it.
 
     Args:
         rows: the rows.
         name: what to call them in the error.
+        fields: what ``input`` and ``output`` are called in them.
 
     Raises:
         DatasetError: if there is no row, or one that cannot be used.
@@ -137,7 +152,7 @@ def require_usable(rows: Sequence[dict[Any, Any]], name: str) -> None:
     if not rows:
         raise _refused(name, Problem("no rows"))
     for number, row in enumerate(rows, start=1):
-        problem = problem_of({field: None if _is_null(value) else value for field, value in row.items()})
+        problem = problem_of({field: None if _is_null(value) else value for field, value in row.items()}, fields)
         if problem:
             raise _refused(name, replace(problem, row=number))
 

@@ -16,9 +16,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..engine.training_file import FIELDS
 from ..i18n import say
-from .rows import DatasetError, load_rows
+from .rows import DatasetError, load_rows, require_usable_frame
 
 if TYPE_CHECKING:
+    import pandas as pd
     from ibm_watsonx_ai import APIClient
 
 PATIENCE_SECONDS = 60.0  # without a byte, after which a download is given up
@@ -135,25 +136,29 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def upload(client: "APIClient", path: str | os.PathLike[str], name: str | None = None) -> str:
-    """Store a file of rows as a data asset of the client's project.
+def upload(client: "APIClient", data: "str | os.PathLike[str] | pd.DataFrame", name: str | None = None) -> str:
+    """Store rows as a data asset of the client's project.
 
     The service takes a JSON list and uses nothing but ``input`` and ``output``: so that is what is sent, whatever
     format and further columns the file has.
 
     Args:
         client: an ``APIClient`` with a default project.
-        path: a file for :func:`load_rows`.
-        name: what to call the asset; the file's own name, ending in ``.json``, when left out.
+        data: a file for :func:`load_rows`, or its rows.
+        name: what to call the asset; when left out, the file's own name, or ``rows``, ending in ``.json``.
 
     Returns:
         The id of the data asset.
 
     Raises:
-        DatasetError: if the file cannot be used.
+        DatasetError: if the file or a row cannot be used.
     """
-    rows = load_rows(path)[list(FIELDS)].to_dict("records")
-    stem = Path(path).stem
+    if isinstance(data, str | os.PathLike):
+        stem, frame = Path(data).stem, load_rows(data)
+    else:
+        stem, frame = "rows" if name is None else Path(name).stem, data
+        require_usable_frame(frame, say("the data"))
+    rows = frame[list(FIELDS)].to_dict("records")
     with tempfile.TemporaryDirectory() as folder:
         # cut off, since the new ending may be longer than the old one, and names are not to pass 255 bytes
         file = Path(folder) / f"{stem[:50]}.json"

@@ -1,7 +1,7 @@
 """Prompt tuning and generation on a frozen causal language model. Knows nothing of HTTP.
 
-The runtime uses three verbs: list the base models, tune, generate. Importing this package is cheap; torch and
-transformers are imported when a model is first used.
+The runtime uses three verbs: list the base models, tune, generate. Importing this package is cheap; torch is imported
+when a model is first used, and transformers only for models that cannot be read without it.
 """
 
 from .engine import Engine, GenerationRequest, ModelCard, tune_command

@@ -7,6 +7,7 @@ from typing import Any
 from .errors import UnusablePrompt, reason_of
 from .loading import LoadedModel
 from .settings import Guide
+from .tokenizer_file import FileTokenizer
 
 GUIDED = "llguidance"  # computes which tokens may come next in a grammar
 MOST_WORK = 100_000  # in its own unit, "initial_lexer_fuel"; a schema of a hundred fields fits
@@ -124,11 +125,14 @@ class _Grammar(Constraint):
 @cache
 def _vocabulary(loaded: LoadedModel) -> Any:
     """Give llguidance the tokens of a model; this takes a second for a large vocabulary."""
+    size, ends = loaded.model.embedding.shape[0], sorted(loaded.end_tokens)
+    if isinstance(loaded.tokenizer, FileTokenizer):
+        from llguidance import LLTokenizer
+
+        return LLTokenizer(loaded.tokenizer.to_json(), n_vocab=size, eos_token=ends)
     from llguidance.hf import from_tokenizer
 
-    return from_tokenizer(
-        loaded.tokenizer, n_vocab=loaded.model.embedding.shape[0], eos_token=sorted(loaded.end_tokens)
-    )
+    return from_tokenizer(loaded.tokenizer, n_vocab=size, eos_token=ends)
 
 
 def _grammar(guide: Guide) -> str:

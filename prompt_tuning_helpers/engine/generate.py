@@ -190,7 +190,7 @@ class Generator:
             soft = f" and the soft prompt {virtual_tokens}" if virtual_tokens else ""
             raise UnusablePrompt(
                 f"The input has {len(tokens)} tokens{soft}, but the model attends to at most {limit}, the answer "
-                "included. Shorten the input, or set truncate_input_tokens to keep its end."
+                "included. Shorten the input; text generation also keeps just its end, with truncate_input_tokens."
             )
         sampler = self._sampler(loaded, request.parameters, tokens)
         limit_seconds = request.parameters.time_limit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from . import loading, rows, soft_prompt, sources
+from . import loading, rows, soft_prompt
 from .errors import EngineError, UnusableSettings, reason_of
 from .job_folder import (
     CANNOT_WRITE,
@@ -104,7 +104,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
         _report_rows(folder, RowCounts(len(examples), len(examples) - len(data.rows)), job.settings)
     check_tokens(loaded, data, job.settings)
     _stop_if_asked(should_stop)
-    prompt = soft_prompt.initialise(loaded.model, sources.fetch(job.model), job.settings)
+    prompt = soft_prompt.initialise(loaded.model, loaded.tokenizer, job.settings)
     checkpoint = folder / CHECKPOINT
     updates = job.settings.num_epochs * steps_per_epoch(len(data.rows), job.settings)
     done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)

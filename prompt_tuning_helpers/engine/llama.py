@@ -12,7 +12,7 @@ Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H h
 size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,9 @@ from torch import Tensor
 
 from .causal_model import CausalModel, KVCache, PackedRows
 from .linear import FrozenLinear
-from .llama_families import FAMILIES, LlamaFamily, can_compute
+from .llama_architecture import LlamaArchitecture
+from .llama_families import FAMILIES, can_compute
+from .threads import map_on_cores
 
 DECODING_TOKENS = 8  # the most that a decoding step has
 TOKENS_MULTIPLE = 32  # what longer inputs are filled up to
@@ -188,53 +190,37 @@ class LlamaModel(CausalModel):
     """Checkpoints of Llama and the families like it, computed without transformers' modules.
 
     Args:
-        model: a ``LlamaForCausalLM`` or the like, of a supported configuration and in evaluation mode; it is not needed
-            afterwards.
+        architecture: what there is besides the weights.
+        tensors: the weights, by the names that transformers gives them. Each is asked for once; without a
+            ``lm_head.weight``, the embeddings give the logits, too.
     """
 
     can_reuse = True
 
-    def __init__(self, model: Any) -> None:
-        config = model.config
-        body = model.model
-        attention = body.layers[0].self_attn
-        self.eps: float = config.rms_norm_eps
-        self.heads: int = config.num_attention_heads
-        self.kv_heads: int = config.num_key_value_heads
-        self.head_size: int = attention.head_dim
-        self.attention_scale: float = attention.scaling
-        self.embedding: Tensor = body.embed_tokens.weight.detach()
-        self.head = FrozenLinear(model.lm_head.weight)
-        self.final_gain: Tensor = body.norm.weight.detach()
-        self.rotary: Any = body.rotary_emb  # None in a model that is told no positions
-        # Granite's multipliers; the other families have none of them.
-        self.embedding_multiplier: float = getattr(config, "embedding_multiplier", 1.0)
-        self.logits_scaling: float = getattr(config, "logits_scaling", 1.0)
-        residual: float = getattr(config, "residual_multiplier", 1.0)
-        family = FAMILIES[config.model_type]
-        self.layers = [self._layer(block, family, residual) for block in body.layers]
+    def __init__(self, architecture: LlamaArchitecture, tensors: Mapping[str, Tensor]) -> None:
+        self.eps = architecture.eps
+        self.heads, self.kv_heads, self.head_size = architecture.heads, architecture.kv_heads, architecture.head_size
+        self.attention_scale = architecture.attention_scale
+        self.embedding = tensors["model.embed_tokens.weight"]
+        self.head = FrozenLinear(tensors.get("lm_head.weight", self.embedding))
+        self.final_gain = tensors["model.norm.weight"]
+        frequencies = architecture.frequencies
+        self.frequencies = None if frequencies is None else frequencies.float().to(self.embedding.device)
+        self.rotation_scale = architecture.rotation_scale
+        self.embedding_multiplier = architecture.embedding_multiplier
+        self.logits_scaling = architecture.logits_scaling
+        blocks = [_Block(tensors, index) for index in range(architecture.layers)]
+        self.layers = map_on_cores(lambda block: _layer(block, architecture), blocks)
+
+    @classmethod
+    def of_network(cls, network: Any) -> "LlamaModel":
+        """Make one of a ``LlamaForCausalLM`` or the like, of a supported configuration; it is not needed afterwards."""
+        return cls(LlamaArchitecture.of_network(network), network.state_dict())
 
     @staticmethod
     def supports(config: object) -> bool:
         """Tell whether a model of this transformers configuration can be computed here."""
         return can_compute(config)
-
-    def _layer(self, block: Any, family: LlamaFamily, residual: float) -> _Layer:
-        """Take the weights of a block: projections of the same inputs in one, norms and multipliers folded in."""
-        attention, feed_forward = block.self_attn, getattr(block, family.feed_forward)
-        projections = [attention.q_proj, attention.k_proj, attention.v_proj]
-        gate_up = [getattr(feed_forward, name) for name in family.gate_up]
-        head_gains = None
-        if hasattr(attention, "q_norm"):
-            repeated = [attention.q_norm.weight] * self.heads + [attention.k_norm.weight] * self.kv_heads
-            head_gains = torch.stack(repeated).detach()
-        return _Layer(
-            query_key_value=_fuse(projections, gain=block.input_layernorm.weight),
-            head_gains=head_gains,
-            output=_fuse([attention.o_proj], multiplier=residual),
-            gate_up=_fuse(gate_up, gain=block.post_attention_layernorm.weight),
-            down=_fuse([getattr(feed_forward, family.down)], multiplier=residual),
-        )
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
@@ -318,9 +304,11 @@ class LlamaModel(CausalModel):
 
     def _rotation(self, hidden: Tensor, positions: Tensor, filling: tuple[int, ...]) -> tuple[Tensor, Tensor] | None:
         """Return the cosines and sines of positions ``[N]``, filled up: ``[M, 1, D]`` each, if the model rotates."""
-        if self.rotary is None:
+        if self.frequencies is None:
             return None
-        cos, sin = (part[0, :, None].to(hidden.dtype) for part in self.rotary(hidden[None], positions[None]))
+        angles = positions[:, None].float() * self.frequencies  # [N, D / 2]
+        angles = torch.cat([angles, angles], dim=-1)[:, None]  # [N, 1, D]
+        cos, sin = ((part * self.rotation_scale).to(hidden.dtype) for part in (angles.cos(), angles.sin()))
         return F.pad(cos, (0, 0, *filling)), F.pad(sin, (0, 0, *filling))
 
     def _logits(self, hidden: Tensor) -> Tensor:
@@ -328,18 +316,52 @@ class LlamaModel(CausalModel):
         return self.head(normed).float() / self.logits_scaling
 
 
-@torch.no_grad()
-def _fuse(linears: Sequence[Any], gain: Tensor | float = 1.0, multiplier: float = 1.0) -> FrozenLinear:
-    """Make one linear map of several that have the same inputs.
+class _Block:
+    """The tensors of one block, by their names within it.
 
     Args:
-        linears: the maps, as modules of PyTorch.
-        gain: what the inputs are multiplied by, ``[inputs]``.
-        multiplier: what the outputs are multiplied by.
+        tensors: of the model.
+        index: of the block.
     """
-    weight = torch.cat([linear.weight for linear in linears])  # [outputs, inputs]
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    return FrozenLinear(weight * gain * multiplier, torch.cat(biases) * multiplier if biases else None)
+
+    def __init__(self, tensors: Mapping[str, Tensor], index: int) -> None:
+        self._tensors, self._prefix = tensors, f"model.layers.{index}."
+
+    def get(self, name: str) -> Tensor | None:
+        """Return a tensor; ``None`` if the block has none of this name."""
+        return self._tensors.get(self._prefix + name)
+
+    @torch.no_grad()
+    def fuse(self, names: Sequence[str], gain: str = "", multiplier: float = 1.0) -> FrozenLinear:
+        """Make one linear map of several that have the same inputs.
+
+        Args:
+            names: of the maps.
+            gain: the name of the norm before them, which the inputs are multiplied by.
+            multiplier: what the outputs are multiplied by.
+        """
+        weight = torch.cat([self._tensors[f"{self._prefix}{name}.weight"] for name in names])  # [outputs, inputs]
+        biases = [bias for name in names if (bias := self.get(f"{name}.bias")) is not None]
+        if gain:
+            weight *= self._tensors[f"{self._prefix}{gain}.weight"]
+        return FrozenLinear(weight.mul_(multiplier), torch.cat(biases) * multiplier if biases else None)
+
+
+def _layer(block: _Block, architecture: LlamaArchitecture) -> _Layer:
+    """Take the weights of a block: projections of the same inputs in one, norms and multipliers folded in."""
+    family, residual = FAMILIES[architecture.family], architecture.residual_multiplier
+    query_norm, key_norm = block.get("self_attn.q_norm.weight"), block.get("self_attn.k_norm.weight")
+    head_gains = None
+    if query_norm is not None and key_norm is not None:
+        head_gains = torch.stack([query_norm] * architecture.heads + [key_norm] * architecture.kv_heads)
+    feed_forward = family.feed_forward
+    return _Layer(
+        query_key_value=block.fuse([f"self_attn.{name}_proj" for name in "qkv"], gain="input_layernorm"),
+        head_gains=head_gains,
+        output=block.fuse(["self_attn.o_proj"], multiplier=residual),
+        gate_up=block.fuse([f"{feed_forward}.{name}" for name in family.gate_up], gain="post_attention_layernorm"),
+        down=block.fuse([f"{feed_forward}.{family.down}"], multiplier=residual),
+    )
 
 
 def _attend(

@@ -73,6 +73,8 @@ _UNDERSTOOD = frozenset(
         "use_sliding_window",
     }
 )
+# What all families must set to this very value.
+_REQUIRED: Mapping[str, object] = {"hidden_act": "silu"}
 # Options without a bearing on what transformers computes from tokens, and what checkpoints note in their configuration
 # though transformers never reads it. Names of single tokens (bos_token_id and so on) belong here, too.
 _WITHOUT_BEARING = frozenset(
@@ -116,20 +118,25 @@ def can_compute(config: Any) -> bool:
     family = FAMILIES.get(getattr(config, "model_type", ""))
     if family is None:
         return False
-    allowed = _UNDERSTOOD | _WITHOUT_BEARING | family.options | family.required.keys()
     options, standard = config.to_dict(), type(config)().to_dict()
     # An option that the library gains later must leave the checkpoints alone that do not set it.
     unknown = any(
-        name not in allowed and not name.endswith("_token_id") and (name not in standard or value != standard[name])
+        not is_understood(name, family) and (name not in standard or value != standard[name])
         for name, value in options.items()
     )
-    required = {"hidden_act": "silu", **family.required}
+    required = {**_REQUIRED, **family.required}
     return (
         not unknown
         and all(options.get(name) == value for name, value in required.items())
         and _sees_all_tokens(options, family)
         and _rotates_by_position(options["rope_parameters"] or {})
     )
+
+
+def is_understood(option: str, family: LlamaFamily) -> bool:
+    """Tell whether the fast path heeds an option, or may pass over it, whatever it says."""
+    allowed = _UNDERSTOOD | _WITHOUT_BEARING | family.options | _REQUIRED.keys() | family.required.keys()
+    return option in allowed or option.endswith("_token_id")
 
 
 def _sees_all_tokens(options: Mapping[str, Any], family: LlamaFamily) -> bool:

@@ -1,6 +1,8 @@
 """Loading base models: the frozen network, its tokenizer and its configuration are checked as they are read.
 
-Importing this module is cheap; torch and transformers are imported when a model is first loaded.
+A plain Llama, such as the default model, is read from its files. All others are read by transformers, which takes
+seconds to import and holds the whole network beside what is made of it. Importing this module is cheap; torch and
+transformers are imported when a model first needs them.
 """
 
 import logging
@@ -12,11 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import model_files
 from .errors import EngineError, UnavailableModel, UnusableModel, reason_of
 from .sources import KNOWN_IDS, cached_folder, fetch, fetch_configuration, make_once, model_folder, quiet_libraries
 
 if TYPE_CHECKING:
+    import torch
+
     from .causal_model import CausalModel
+    from .model_files import ModelFiles
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +41,7 @@ class LoadedModel:
 
     Args:
         model: the network, ready to tune on and to ask.
-        tokenizer: its transformers tokenizer.
+        tokenizer: of transformers, or a ``FileTokenizer``.
         max_length: the number of tokens that it can attend to.
         end_tokens: the ids of the tokens that end a text.
         parameters: the number of weights.
@@ -88,10 +94,22 @@ def load(source: str) -> LoadedModel:
         if source in _UNUSABLE:
             raise UnusableModel(_UNUSABLE[source])
         try:
-            return _load(source)
+            loaded = _load(source)
+            _note_threads()
+            return loaded
         except UnusableModel as error:
             _UNUSABLE[source] = error.message
             raise
+
+
+def _note_threads() -> None:
+    """Let the calling thread note how many threads it computes with, while no model that is being loaded changes that.
+
+    A thread does so once, when it first computes something.
+    """
+    import torch
+
+    torch.get_num_threads()
 
 
 def check(source: str) -> None:
@@ -120,11 +138,12 @@ def blueprint(source: str) -> Any:
         EngineError: if the model is unavailable or of a kind that the engine cannot compute.
     """
     import torch
+
+    quiet_libraries()
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from .path_choice import check_kind
 
-    quiet_libraries()
     with _refusal(source):
         config = AutoConfig.from_pretrained(fetch_configuration(source), trust_remote_code=False)
         check_kind(config)
@@ -137,54 +156,103 @@ def _load(source: str) -> LoadedModel:
     return _mending(source, lambda: _read(source))
 
 
-def _check(source: str) -> None:
-    """Check that a model can be prompt-tuned, and its weights and tokenizer, without loading the weights."""
+def _check(source: str) -> "ModelFiles | None":
+    """Check that a model can be prompt-tuned, and its weights and tokenizer, without loading the weights.
+
+    Returns:
+        The model's files, if it can be read without transformers.
+    """
+    from .weights import check_tokenizer
+
+    files = model_files.read(Path(fetch(source)))
+    if files is None:
+        _check_kind(source)
+    tokenizer = load_tokenizer(source)
+    with _refusal(source):
+        max_length, vocabulary = (files.max_length, files.vocabulary) if files else _check_weights(source)
+        if max_length < 2:
+            raise ValueError(f"config.json says that the model attends to {max_length} tokens")
+        check_tokenizer(tokenizer, vocabulary)
+    return files
+
+
+def _check_kind(source: str) -> None:
+    quiet_libraries()
     from transformers import AutoConfig
 
     from .path_choice import check_kind
-    from .weights import check_tokenizer, check_weights
 
-    where = fetch(source)
+    quiet_libraries()
     with _refusal(source):
-        check_kind(AutoConfig.from_pretrained(where, trust_remote_code=False))
-    tokenizer = load_tokenizer(source)
-    with _refusal(source):
-        network = check_weights(where)
-        if max_length_of(network.config) < 2:
-            raise ValueError(f"config.json says that the model attends to {max_length_of(network.config)} tokens")
-        check_tokenizer(tokenizer, network.get_input_embeddings().weight.shape[0])
+        check_kind(AutoConfig.from_pretrained(fetch(source), trust_remote_code=False))
+
+
+def _check_weights(source: str) -> tuple[int, int]:
+    """Check the weights as transformers would load them; give the model's longest text and its vocabulary's size."""
+    from .weights import check_weights
+
+    network = check_weights(fetch(source))
+    return max_length_of(network.config), network.get_input_embeddings().weight.shape[0]
 
 
 def _read(source: str) -> LoadedModel:
     """Check a model, load its weights and tokenizer, and find the tokens that end a text."""
-    import torch
+    files = _check(source)
+    tokenizer = load_tokenizer(source)
+    with _refusal(source):
+        loaded = _of_files(files, tokenizer) if files else _of_transformers(source, tokenizer)
+        _try_out(loaded.model)
+    return loaded
+
+
+def _of_files(files: "ModelFiles", tokenizer: Any) -> LoadedModel:
+    """Load a model from its files, tensor by tensor."""
+    from .llama import LlamaModel
+    from .llama_architecture import LlamaArchitecture
+
+    model = LlamaModel(LlamaArchitecture.of_llama(files.options), files.tensors(*_device_and_dtype()))
+    ends = _end_tokens(model, *files.end_tokens, tokenizer.eos_token_id)
+    return LoadedModel(model, tokenizer, files.max_length, ends, files.parameters)
+
+
+def _of_transformers(source: str, tokenizer: Any) -> LoadedModel:
+    """Load a model by transformers."""
+    quiet_libraries()
     from transformers import AutoModelForCausalLM
 
     from .llama import LlamaModel
     from .path_choice import choose_path
 
-    _check(source)
-    on_gpu = torch.cuda.is_available()
-    tokenizer = load_tokenizer(source)
-    with _refusal(source):
-        network = AutoModelForCausalLM.from_pretrained(
-            fetch(source),
-            dtype=torch.bfloat16 if on_gpu else torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,  # a pickle could run code
-        )
-        network = network.eval().requires_grad_(False).to("cuda" if on_gpu else "cpu")
-        model = LlamaModel(network) if LlamaModel.supports(network.config) else choose_path(network)
-        _try_out(model)
-        ends = (
-            network.generation_config.eos_token_id,
-            getattr(network.config, "eos_token_id", None),
-            tokenizer.eos_token_id,
-        )
-        end_tokens = {token for end in ends for token in (end if isinstance(end, list) else [end]) if token is not None}
-        # One beyond the vocabulary never comes up.
-        end_tokens = {token for token in end_tokens if 0 <= token < model.embedding.shape[0]}
-    return LoadedModel(model, tokenizer, max_length_of(network.config), frozenset(end_tokens), network.num_parameters())
+    device, dtype = _device_and_dtype()
+    network = AutoModelForCausalLM.from_pretrained(
+        fetch(source),
+        dtype=dtype,
+        trust_remote_code=False,
+        use_safetensors=True,  # a pickle could run code
+    )
+    network = network.eval().requires_grad_(False).to(device)
+    model = LlamaModel.of_network(network) if LlamaModel.supports(network.config) else choose_path(network)
+    ends = _end_tokens(
+        model,
+        network.generation_config.eos_token_id,
+        getattr(network.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    )
+    return LoadedModel(model, tokenizer, max_length_of(network.config), ends, network.num_parameters())
+
+
+def _device_and_dtype() -> "tuple[str, torch.dtype]":
+    """Say where models are computed, and in which numbers."""
+    import torch
+
+    return ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+
+
+def _end_tokens(model: "CausalModel", *named: int | list[int] | None) -> frozenset[int]:
+    """Return those tokens that end a text that the model has."""
+    tokens = [token for ends in named for token in (ends if isinstance(ends, list) else [ends]) if token is not None]
+    # One beyond the vocabulary never comes up.
+    return frozenset(token for token in tokens if 0 <= token < model.embedding.shape[0])
 
 
 def _try_out(model: "CausalModel") -> None:
@@ -214,20 +282,30 @@ def load_tokenizer(source: str) -> Any:
     Args:
         source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
+    Returns:
+        A ``FileTokenizer``; transformers' own, which it stands for, where that does more with the files than to read
+        them.
+
     Raises:
         EngineError: if the model is unavailable.
     """
-    from transformers import AutoTokenizer
+    from . import tokenizer_file
 
     def read() -> Any:
         with _refusal(source, "The tokenizer of the model"):
             folder = model_folder(source)
             if folder and not any(path for name in TOKENIZER_FILES for path in folder.glob(name)):
                 raise ValueError("there is none in the folder")
-            return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
+            return tokenizer_file.read(Path(fetch(source))) or _transformers_tokenizer(source)
 
-    quiet_libraries()
     return _mending(source, read)
+
+
+def _transformers_tokenizer(source: str) -> Any:
+    quiet_libraries()
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(fetch(source), trust_remote_code=False)
 
 
 @cache
@@ -240,6 +318,7 @@ def load_config(source: str) -> Any:
     Raises:
         EngineError: if the model is unavailable.
     """
+    quiet_libraries()
     from transformers import AutoConfig
 
     with _refusal(source):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import write_file
-from . import loading, sources
+from . import loading
 from .defaults import complete_settings
 from .embedding_scale import embedding_rms
 from .errors import EngineError, reason_of
@@ -221,7 +221,7 @@ class _Runs:
         def note(progress: Progress) -> None:
             losses.append(progress.loss)
 
-        start = initialise(self._loaded.model, sources.fetch(self._model), settings)
+        start = initialise(self._loaded.model, self._loaded.tokenizer, settings)
         tuned = tune(self._loaded.model, start, data, settings, report=note)
         held_back = measure(self._loaded, tuned, self._held_back, self._labels, settings)
         score = held_back.right / held_back.rows

@@ -1,12 +1,14 @@
-"""Soft prompts: PEFT initialises them and gives them their file format, a standard prompt-tuning adapter."""
+"""Soft prompts: they start as PEFT's do, and are kept in its file format, as a standard prompt-tuning adapter."""
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import atomic_folder
 from .errors import UnusableModel, reason_of
+from .rows import encode_inputs
 from .settings import TuningSettings, check_verbalizer
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
     from .causal_model import CausalModel
 
-WEIGHTS_FILE = "adapter_model.safetensors"  # PEFT's name
+CONFIG_FILE = "adapter_config.json"  # PEFT's names
+WEIGHTS_FILE = "adapter_model.safetensors"
 SETTINGS_FILE = "tuning_settings.json"  # ours; PEFT ignores it
 
 
@@ -31,36 +34,29 @@ class SoftPrompt:
     verbalizer: str
 
 
-def initialise(model: "CausalModel", tokenizer_folder: str, settings: TuningSettings) -> "Tensor":
-    """Make the soft prompt that tuning starts from, by PEFT.
+def initialise(model: "CausalModel", tokenizer: Any, settings: TuningSettings) -> "Tensor":
+    """Make the soft prompt that tuning starts from: the one that PEFT's ``PromptEmbedding`` starts from.
 
-    It is random or consists of the embeddings of a text (Lester et al., 2021, https://arxiv.org/abs/2104.08691).
+    It is random or consists of the embeddings of a text (Lester et al., 2021, https://arxiv.org/abs/2104.08691). A text
+    that is too short is repeated, and one that is too long is cut off.
 
     Args:
         model: the base model, which embeds the text.
-        tokenizer_folder: what transformers loads the tokenizer from.
+        tokenizer: the base model's tokenizer.
         settings: the number of virtual tokens, ``init_method``, ``init_text`` and ``seed``.
 
     Returns:
         The virtual tokens, ``[P, H]`` in float32.
     """
     import torch
-    from peft import PromptEmbedding
 
-    hidden = model.embedding.shape[1]
-    config = _peft_config(settings, hidden, tokenizer_folder)
+    length, embedding = settings.num_virtual_tokens, model.embedding
+    if settings.init_method == "text":
+        text = encode_inputs([str(settings.init_text)], tokenizer)[0]
+        tokens = torch.tensor(list(islice(cycle(text), length)), device=embedding.device)  # [P]
+        return model.embed(tokens).float()
     torch.manual_seed(settings.seed)
-
-    class Words(torch.nn.Module):
-        """The model's embeddings, as PEFT expects them."""
-
-        weight = model.embedding
-
-        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-            return model.embed(tokens).float()
-
-    embeddings: Tensor = PromptEmbedding(config, Words()).embedding.weight.detach().to(model.embedding.device)
-    return embeddings
+    return torch.nn.Embedding(length, embedding.shape[1]).weight.detach().to(embedding.device)
 
 
 def save(folder: Path, embeddings: "Tensor", model_name: str, settings: TuningSettings) -> None:
@@ -75,11 +71,9 @@ def save(folder: Path, embeddings: "Tensor", model_name: str, settings: TuningSe
     from safetensors.torch import save_file
 
     config = _peft_config(settings, embeddings.shape[1], model_name)
-    config.base_model_name_or_path = model_name
-    config.inference_mode = True
     tensors = {"prompt_embeddings": embeddings.detach().float().cpu().contiguous()}
     with atomic_folder(folder) as temporary:
-        config.save_pretrained(temporary)
+        (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
         (temporary / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
 
@@ -94,7 +88,7 @@ def load(folder: Path) -> SoftPrompt:
         UnusableModel: if the folder does not hold a complete one.
     """
     try:
-        return SoftPrompt(_read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
+        return SoftPrompt(read_embeddings(folder / WEIGHTS_FILE), _read_verbalizer(folder / SETTINGS_FILE))
     except Exception as error:  # the files may hold anything, and each library has its own errors for it
         raise unusable(folder, reason_of(error)) from error
 
@@ -107,7 +101,7 @@ def unusable(folder: Path, reason: str) -> UnusableModel:
     )
 
 
-def _read_embeddings(path: Path) -> "Tensor":
+def read_embeddings(path: Path) -> "Tensor":
     """Read the virtual tokens, ``[P, H]``.
 
     Raises:
@@ -135,20 +129,24 @@ def _read_verbalizer(path: Path) -> str:
     return verbalizer
 
 
-def _peft_config(settings: TuningSettings, hidden: int, tokenizer: str) -> Any:
-    """Say in PEFT's terms how many virtual tokens there are, and what they start from."""
-    from peft import PromptTuningConfig
+def _peft_config(settings: TuningSettings, hidden: int, model_name: str) -> dict[str, Any]:
+    """Say in PEFT's terms how many virtual tokens there are, and what they started from.
 
+    To import PEFT for this would take longer than to load the model. What is not said here is as by default.
+    """
     from_text = settings.init_method == "text"
-    return PromptTuningConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=settings.num_virtual_tokens,
-        token_dim=hidden,
-        num_transformer_submodules=1,
-        prompt_tuning_init="TEXT" if from_text else "RANDOM",
-        prompt_tuning_init_text=settings.init_text if from_text else None,
-        tokenizer_name_or_path=tokenizer if from_text else None,
+    return {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": model_name,
+        "inference_mode": True,
+        "num_virtual_tokens": settings.num_virtual_tokens,
+        "token_dim": hidden,
+        "num_transformer_submodules": 1,
+        "prompt_tuning_init": "TEXT" if from_text else "RANDOM",
+        "prompt_tuning_init_text": settings.init_text if from_text else None,
+        "tokenizer_name_or_path": model_name if from_text else None,
         # Prefix tuning alone needs these two. PEFT looks for them in every model, and finds none in Mamba, say.
-        num_layers=1,
-        num_attention_heads=1,
-    )
+        "num_layers": 1,
+        "num_attention_heads": 1,
+    }

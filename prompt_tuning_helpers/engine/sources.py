@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ DEFAULT_SOURCE = "smollm2"
 TINY_SOURCE = "tiny"
 # Of what is written to the cache; raise a model's when that changes.
 _CACHE_VERSIONS = {DEFAULT_SOURCE: 1, TINY_SOURCE: 2}
+_IMPORTING = threading.Lock()
 KNOWN_IDS = {DEFAULT_SOURCE: "HuggingFaceTB/SmolLM2-135M-Instruct", TINY_SOURCE: "local/tiny-random-llama"}
 
 
@@ -68,7 +70,7 @@ def fetch(source: str) -> str:
         source: ``"smollm2"``, ``"tiny"``, a hub id or a folder.
 
     Returns:
-        The folder that transformers loads the model from.
+        The folder that the model is loaded from.
 
     Raises:
         UnavailableModel: if it is unavailable, with the reason and what to do.
@@ -147,11 +149,17 @@ def cached_folder(source: str) -> Path:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' progress bars and advice out of logs and notebooks."""
-    import transformers
+    """Keep the progress bars and advice of libraries out of logs and notebooks; to be called before their import.
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers imports most of itself when a name is first used, and two threads that did so at once, a request's and
+    the one that warms up, could meet a half-made module.
+    """
+    with _IMPORTING:
+        import transformers
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
 
 
 def make_once(source: str, damaged: int | None = None) -> None:

@@ -7,7 +7,7 @@ a file is told as a ``Problem``, from which a message can be made in any languag
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,11 +96,12 @@ def decode(content: bytes) -> str:
     return text.removeprefix("\ufeff")
 
 
-def parse_rows(content: bytes) -> list[dict[str, Any]]:
+def parse_rows(content: bytes, fields: Sequence[str] = FIELDS) -> list[dict[str, Any]]:
     """Read a JSON list, or JSON Lines, of objects with ``input`` and ``output``.
 
     Args:
         content: all of the file.
+        fields: what these two are called in it.
 
     Returns:
         The rows with all of their fields. Numbers are the text that they are written as, so that a label 1 is ``"1"``
@@ -114,17 +115,18 @@ def parse_rows(content: bytes) -> list[dict[str, Any]]:
     if not entries:
         raise TrainingFileError(Problem("no rows"))
     for number, entry in enumerate(entries, start=1):
-        problem = problem_of(entry)
+        problem = problem_of(entry, fields)
         if problem:
             raise TrainingFileError(replace(problem, row=number))
     return entries
 
 
-def problem_of(row: Any) -> Problem | None:
+def problem_of(row: Any, fields: Sequence[str] = FIELDS) -> Problem | None:
     """Find what makes a row unusable.
 
     Args:
         row: should be an object with text in ``input`` and ``output``.
+        fields: what these two are called in it.
     """
     if isinstance(row, Problem) and row.kind == "repeated":
         return row
@@ -136,20 +138,20 @@ def problem_of(row: Any) -> Problem | None:
                 return replace(leaf, values={"field": shown(name), **leaf.values})
             if isinstance(leaf, str) and _SURROGATE.search(leaf):
                 return Problem("surrogate", values={"field": shown(name)})
-    return next(filter(None, (_problem_of_field(row, name) for name in FIELDS)), None)
+    return next(filter(None, (_problem_of_field(row, name) for name in fields)), None)
 
 
 def _problem_of_field(row: dict[Any, Any], name: str) -> Problem | None:
     if name not in row:
         more = ", ..." if len(row) > NAMES_SHOWN else ""
         names = ", ".join(f'"{shown(other)}"' for other in [*row][:NAMES_SHOWN]) + more
-        return Problem("missing", values={"field": name, "names": names})
+        return Problem("missing", values={"field": shown(name), "names": names})
     value = row[name]
     if value is None:
-        return Problem("null", values={"field": name})
+        return Problem("null", values={"field": shown(name)})
     if not isinstance(value, str):
-        return Problem("no text", values={"field": name, "kind": type(value).__name__})
-    return None if value.strip() else Problem("empty", values={"field": name})
+        return Problem("no text", values={"field": shown(name), "kind": type(value).__name__})
+    return None if value.strip() else Problem("empty", values={"field": shown(name)})
 
 
 def _leaves(value: Any) -> Iterator[Any]:

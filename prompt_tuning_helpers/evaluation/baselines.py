@@ -1,8 +1,9 @@
 """Baselines: what can be had without a language model, to hold a tuned one against."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..i18n import say
 from .labels import labels_of, true_label
 from .scores import Scores
 from .tasks import evaluate
@@ -12,9 +13,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rows: TypeAlias = "pd.DataFrame | Iterable[Mapping[str, Any]]"
+Pair: TypeAlias = tuple[str, Any]  # input and output
+Answering: TypeAlias = Callable[[Sequence[str]], list[str]]
 
 REGULARISATIONS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # scikit-learn's C: the larger, the weaker the regularisation
 FOLDS = 5
+
+
+def baselines(train_rows: Rows) -> dict[str, Answering]:
+    """Give what answers without a language model, to be asked about any rows as a model is.
+
+    Args:
+        train_rows: training rows with ``input`` and ``output``, as ``datasets.load_rows`` gives them or as a list.
+
+    Returns:
+        The baselines by their names in the language of the notebook: always the most frequent label, and counting
+        words. Each takes inputs and gives a label for each. What they learn from the training rows is the same as in
+        :func:`majority_baseline` and :func:`word_counts_baseline`.
+
+    Raises:
+        ValueError: if there are no training rows, or if a row has no label.
+        KeyError: if ``input`` or ``output`` is missing.
+    """
+    train = _training_pairs(train_rows)
+    labels = labels_of(output for _, output in train)
+    return {say("most frequent label"): _majority(train, labels), say("counting words"): _word_counts(train, labels)}
 
 
 def word_counts_baseline(train_rows: Rows, test_rows: Rows) -> Scores:
@@ -37,13 +60,7 @@ def word_counts_baseline(train_rows: Rows, test_rows: Rows) -> Scores:
         ValueError: if there are no training rows or no test rows, or if a row has no label.
         KeyError: if ``input`` or ``output`` is missing.
     """
-    labels, train, test = _read(train_rows, test_rows)
-    right = [str(true_label(output, labels)) for _, output in train]
-    if len(set(right)) == 1:  # there is nothing to tell apart
-        return majority_baseline(train_rows, test_rows)
-    classifier = _classifier(min(map(right.count, set(right))))
-    classifier.fit([text for text, _ in train], right)
-    return evaluate([output for _, output in test], classifier.predict([text for text, _ in test]).tolist(), labels)
+    return _scored(_word_counts, train_rows, test_rows)
 
 
 def majority_baseline(train_rows: Rows, test_rows: Rows) -> Scores:
@@ -62,21 +79,45 @@ def majority_baseline(train_rows: Rows, test_rows: Rows) -> Scores:
         ValueError: if there are no training rows or no test rows, or if a row has no label.
         KeyError: if ``input`` or ``output`` is missing.
     """
-    labels, train, test = _read(train_rows, test_rows)
+    return _scored(_majority, train_rows, test_rows)
+
+
+def _scored(learn: Callable[[list[Pair], tuple[str, ...]], Answering], train_rows: Rows, test_rows: Rows) -> Scores:
+    """Have a baseline learn from training rows, and score it on test rows, for the labels of all of them."""
+    train, test = _training_pairs(train_rows), _pairs(test_rows)
+    labels = labels_of(output for _, output in [*train, *test])
+    answers = learn(train, labels)([text for text, _ in test])
+    return evaluate([output for _, output in test], answers, labels)
+
+
+def _majority(train: list[Pair], labels: tuple[str, ...]) -> Answering:
     right = [true_label(output, labels) for _, output in train]
     most = max(reversed(labels), key=right.count)
-    return evaluate([output for _, output in test], [most] * len(test), labels)
+    return lambda texts: [most] * len(texts)
 
 
-def _read(train_rows: Rows, test_rows: Rows) -> tuple[tuple[str, ...], list[tuple[str, Any]], list[tuple[str, Any]]]:
-    """Give the labels of all rows, and inputs and outputs of the training and of the test rows."""
-    train, test = _pairs(train_rows), _pairs(test_rows)
-    if not train:
+def _word_counts(train: list[Pair], labels: tuple[str, ...]) -> Answering:
+    right = [str(true_label(output, labels)) for _, output in train]
+    if len(set(right)) == 1:  # there is nothing to tell apart
+        return _majority(train, labels)
+    classifier = _classifier(min(map(right.count, set(right))))
+    classifier.fit([text for text, _ in train], right)
+
+    def answer(texts: Sequence[str]) -> list[str]:
+        answers: list[str] = classifier.predict(list(texts)).tolist() if len(texts) else []
+        return answers
+
+    return answer
+
+
+def _training_pairs(rows: Rows) -> list[Pair]:
+    pairs = _pairs(rows)
+    if not pairs:
         raise ValueError("There is nothing to learn from: no training rows.")
-    return labels_of(output for _, output in [*train, *test]), train, test
+    return pairs
 
 
-def _pairs(rows: Rows) -> list[tuple[str, Any]]:
+def _pairs(rows: Rows) -> list[Pair]:
     if isinstance(rows, Iterable) and not hasattr(rows, "to_dict"):
         return [(str(row["input"]), row["output"]) for row in rows]
     return list(zip(map(str, rows["input"]), rows["output"], strict=True))

@@ -3,7 +3,7 @@
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -23,17 +23,29 @@ PERMUTATIONS = 9999  # and the answers as they are make 10,000
 
 
 class _SideBySide:
-    """A tuned model beside its base model: what a comparison shows, whatever the task.
+    """A tuned model beside its base model, or beside another rival: what a comparison shows, whatever the task.
 
     Args:
         tuned: scores of the tuned model.
         base: scores of the base model.
         p_value: of the test whether they are equally good.
+        rival: the name of what stands in the place of the base model, if it is something else.
     """
 
     tuned: Scores | TextScores
     base: Scores | TextScores
     p_value: float
+    rival: str | None
+
+    @property
+    def base_name(self) -> str:
+        """What the tuned model is compared with, in the language of the lesson."""
+        return say("base model") if self.rival is None else self.rival
+
+    @property
+    def models(self) -> dict[str, Scores | TextScores]:
+        """The scores of both by their names, as tables and plots of several models take them."""
+        return {say("tuned model"): self.tuned, self.base_name: self.base}
 
     @property
     def significant(self) -> bool:
@@ -71,7 +83,7 @@ class _SideBySide:
     def _table(self) -> tuple[tuple[str, str, str], list[tuple[str, str, str]]]:
         both = zip(self.tuned.table(), self.base.table(), strict=True)
         rows = [(name, tuned, base) for (name, tuned), (_, base) in both]
-        return ("", say("tuned model"), say("base model")), rows
+        return ("", say("tuned model"), self.base_name), rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,6 +98,7 @@ class Comparison(_SideBySide):
         only_base: that only the base model gets right.
         neither: that both get wrong.
         p_value: of the exact McNemar's test, which looks at right and wrong alone, however many labels there are.
+        rival: the name of what stands in the place of the base model, if it is something else.
     """
 
     tuned: Scores
@@ -95,16 +108,22 @@ class Comparison(_SideBySide):
     only_base: int
     neither: int
     p_value: float
+    rival: str | None = None
 
     @property
     def verdict(self) -> str:
         """The result in plain words."""
-        counts = say(
-            "Of {n} rows, the tuned model alone gets {tuned} right and the base model alone {base}.",
-            n=self.tuned.n,
-            tuned=self.only_tuned,
-            base=self.only_base,
-        )
+        values = {"n": self.tuned.n, "tuned": self.only_tuned, "base": self.only_base}
+        if self.rival is None:
+            counts = say(
+                "Of {n} rows, the tuned model alone gets {tuned} right and the base model alone {base}.", **values
+            )
+        else:
+            counts = say(
+                'Of {n} rows, the tuned model alone gets {tuned} right and "{rival}" alone {base}.',
+                rival=self.rival,
+                **values,
+            )
         if not self.significant:
             judgement = say(
                 "Between two equally good models, a difference like this can arise by chance (exact McNemar's test, "
@@ -115,7 +134,7 @@ class Comparison(_SideBySide):
             judgement = say(
                 "Between two equally good models, a difference this large would be rare (exact McNemar's test, {p}): ",
                 p=_p(self.p_value),
-            ) + _better(self.only_tuned > self.only_base)
+            ) + _better(self.only_tuned > self.only_base, self.rival)
         return paragraph(counts, judgement)
 
 
@@ -129,6 +148,7 @@ class TextComparison(_SideBySide):
         difference: token F1 of the tuned model less that of the base model.
         difference_interval: its 95 % bootstrap interval; each resampled row keeps both its answers.
         p_value: of the permutation test of that difference, in which the two answers to any row may change places.
+        rival: the name of what stands in the place of the base model, if it is something else.
     """
 
     tuned: TextScores
@@ -136,19 +156,26 @@ class TextComparison(_SideBySide):
     difference: float
     difference_interval: tuple[float, float]
     p_value: float
+    rival: str | None = None
 
     @property
     def verdict(self) -> str:
         """The result in plain words."""
         low, high = self.difference_interval
-        difference = say(
-            "On {n} rows, the token F1 of the tuned model less that of the base model is {difference:+.3f} on average "
-            "(95 % interval {low:+.3f} to {high:+.3f}).",
-            n=self.tuned.n,
-            difference=self.difference,
-            low=low,
-            high=high,
-        )
+        values = {"n": self.tuned.n, "difference": self.difference, "low": low, "high": high}
+        if self.rival is None:
+            difference = say(
+                "On {n} rows, the token F1 of the tuned model less that of the base model is {difference:+.3f} on "
+                "average (95 % interval {low:+.3f} to {high:+.3f}).",
+                **values,
+            )
+        else:
+            difference = say(
+                'On {n} rows, the token F1 of the tuned model less that of "{rival}" is {difference:+.3f} on average '
+                "(95 % interval {low:+.3f} to {high:+.3f}).",
+                rival=self.rival,
+                **values,
+            )
         if not self.significant:
             judgement = say(
                 "Between two equally good models, a difference like this can arise by chance (paired permutation test, "
@@ -160,7 +187,7 @@ class TextComparison(_SideBySide):
                 "Between two equally good models, a difference this large would be rare (paired permutation test, "
                 "{p}): ",
                 p=_p(self.p_value),
-            ) + _better(self.difference > 0)
+            ) + _better(self.difference > 0, self.rival)
         return paragraph(difference, judgement)
 
 
@@ -172,6 +199,7 @@ def compare(
     labels: Sequence[str] | None = None,
     *,
     task_id: LabelTask = "classification",
+    rival: str | None = None,
 ) -> Comparison: ...
 
 
@@ -183,6 +211,7 @@ def compare(
     labels: None = None,
     *,
     task_id: TextTask,
+    rival: str | None = None,
 ) -> TextComparison: ...
 
 
@@ -194,6 +223,7 @@ def compare(
     labels: Sequence[str] | None = None,
     *,
     task_id: object,
+    rival: str | None = None,
 ) -> Comparison | TextComparison: ...
 
 
@@ -204,8 +234,9 @@ def compare(
     labels: Sequence[str] | None = None,
     *,
     task_id: object = "classification",
+    rival: str | None = None,
 ) -> Comparison | TextComparison:
-    """Compare a tuned model with its base model on the same rows.
+    """Compare a tuned model with its base model, or with another rival, on the same rows.
 
     Args:
         truth: the right output of each row.
@@ -213,14 +244,15 @@ def compare(
         base_answers: what the base model answered.
         labels: of a classification, the labels; when omitted, those of ``truth``. See :func:`evaluate`.
         task_id: what the model was tuned for, as ``experiment.Tasks.SUMMARIZATION`` and the like name it.
+        rival: the name of what gave the second answers, if it is not the base model as it is.
 
     Raises:
         ValueError: if the rows do not fit together; see :func:`evaluate`.
     """
     models = tuned_answers, base_answers
     if has_texts(task_id, labels):
-        return _compare_texts(*read_texts(truth, models))
-    return _compare_labels(*read_labels(truth, labels, models))
+        return replace(_compare_texts(*read_texts(truth, models)), rival=rival)
+    return replace(_compare_labels(*read_labels(truth, labels, models)), rival=rival)
 
 
 def _compare_labels(tuned: LabelledRows, base: LabelledRows) -> Comparison:
@@ -300,8 +332,10 @@ def by_phenomenon(
     return table.groupby("phenomenon").sum()
 
 
-def _better(tuned: bool) -> str:
-    return say("the tuned model is better.") if tuned else say("the base model is better.")
+def _better(tuned: bool, rival: str | None) -> str:
+    if tuned:
+        return say("the tuned model is better.")
+    return say("the base model is better.") if rival is None else say('"{rival}" is better.', rival=rival)
 
 
 def _p(value: float) -> str:

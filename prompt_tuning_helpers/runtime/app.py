@@ -1,6 +1,7 @@
 """The ASGI application: routes to operations, authentication, and errors in watsonx.ai's shape."""
 
 import errno
+import hmac
 import inspect
 import logging
 import sqlite3
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..engine import EngineError
 from .context import Runtime
+from .controls import Exchange
+from .controls.redaction import Redaction
 from .engine_errors import from_engine
 from .http.body import LARGEST_BODY, LARGEST_PUBLIC_BODY, read_body
 from .http.errors import ApiError, error_response
@@ -29,6 +32,7 @@ from .tokens import InvalidToken
 
 logger = logging.getLogger(__name__)
 
+TEST_SCHEME = "Test-Controls"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -37,11 +41,13 @@ def create_app(runtime: Runtime) -> ASGIApp:
     """Make the application that serves a runtime."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
+        if operation.control and runtime.controls is None:
+            continue
         by_path.setdefault(operation.path, {})[operation.method] = operation
     # Fixed paths come before those with parameters, which would also match them.
     paths = sorted(by_path, key=lambda path: ("{" in path, path))
     routes = [Route(path, PathEndpoint(runtime, by_path[path])) for path in paths]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_unrouted})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: partial(_answer_unrouted, runtime)})
     app.router.redirect_slashes = False
     return CheckHead(CollapseSlashes(app))
 
@@ -77,23 +83,42 @@ class PathEndpoint:
         started = time.monotonic()
         request = Request(scope, receive, send)
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        exchange: Exchange | None = None
         if operation is None:
+            exchange = _look_on(self._runtime, request)
             response = _wrong_method(request, self._operations)
         else:
-            response = await _answer(self._runtime, operation, request)
+            if not operation.control:
+                exchange = _look_on(self._runtime, request, str(operation))
+            response = await _answer(self._runtime, operation, request, exchange)
             # The route's template, not the path: links carry a token in theirs.
             took = 1000 * (time.monotonic() - started)
             logger.info("%s %s %s %.0f ms", operation.method, operation.path, response.status_code, took)
-        await response(scope, receive, send)
+        if exchange is None:
+            await response(scope, receive, send)
+        else:
+            await exchange.send(response, scope, receive, send)
 
 
-async def _answer(runtime: Runtime, operation: Operation, request: Request) -> Response:
+def _look_on(runtime: Runtime, request: Request, operation: str | None = None) -> Exchange | None:
+    """Let tests look on, where they may, unless a request is a test's own; without a name, it is no operation."""
+    if runtime.controls is None or _is_of_test(runtime, request):
+        return None
+    named = operation or f"{request.method} {request.url.path}"
+    return Exchange(runtime.controls, request, named, Redaction([runtime.secrets.api_key]))
+
+
+async def _answer(runtime: Runtime, operation: Operation, request: Request, exchange: Exchange | None) -> Response:
     try:
-        dialect = "cloud" if operation.public else _authenticate(runtime, request)
+        dialect = _find_dialect(runtime, operation, request)
         largest = LARGEST_PUBLIC_BODY if operation.public else LARGEST_BODY
         body = b"" if operation.streams_body else await read_body(request, largest)
+        if exchange is not None:
+            fault = await exchange.meet(None if operation.streams_body else body, runtime.deployments.project_of)
+            if fault is not None:
+                return fault
         operation.check(request.query_params, body)
-        context = RequestContext(runtime, request, body, dialect, operation)
+        context = RequestContext(runtime, request, body, dialect, operation, exchange)
         if inspect.iscoroutinefunction(operation.handler):
             return cast(Response, await operation.handler(context))
         if operation.heavy:
@@ -118,8 +143,12 @@ async def _answer(runtime: Runtime, operation: Operation, request: Request) -> R
         )
 
 
-def _authenticate(runtime: Runtime, request: Request) -> str:
-    """Give the dialect that the client's token was issued for; refuse a client without a token."""
+def _find_dialect(runtime: Runtime, operation: Operation, request: Request) -> str:
+    """Give the dialect that the client's token was issued for; refuse a client without what the operation asks for."""
+    if operation.public or (runtime.controls is not None and _is_of_test(runtime, request)):
+        return "cloud"
+    if operation.control:
+        raise ApiError(401, "authorization_rejected", f"Controls take the header Authorization: {TEST_SCHEME} API-KEY.")
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise ApiError(
@@ -140,6 +169,17 @@ def _authenticate(runtime: Runtime, request: Request) -> str:
     return str(claims.get("dialect", "cloud"))
 
 
+def _is_of_test(runtime: Runtime, request: Request) -> bool:
+    """Tell whether a request is a test's own, not one of the program that it tests: it has a scheme of its own.
+
+    It takes the key, not a token, since signing in may be what the test lets fail.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == TEST_SCHEME.lower() and hmac.compare_digest(
+        key.strip().encode(), runtime.secrets.api_key.encode()
+    )
+
+
 def _answer_storage_error(error: OSError | sqlite3.OperationalError) -> Response:
     # 507 is not among the statuses that the SDK repeats.
     text = str(error)
@@ -154,8 +194,10 @@ def _answer_storage_error(error: OSError | sqlite3.OperationalError) -> Response
     return error_response(507, "storage_failed", "The runtime's state folder cannot be used; its log says more.")
 
 
-async def _answer_unrouted(_: Request, error: Exception) -> Response:
+async def _answer_unrouted(runtime: Runtime, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if exchange := _look_on(runtime, request):
+        exchange.note(error.status_code)
     if error.status_code == 404:
         message = "This operation is not offered by the local watsonx.ai runtime; IMPLEMENTED.md lists those that are."
         return error_response(404, "not_found", message)

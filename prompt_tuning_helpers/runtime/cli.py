@@ -1,9 +1,8 @@
-"""The command line: serve, env, status, stop, reset."""
+"""The command line of ``local-watsonx``: what runs a runtime and ends it, and the list of all commands."""
 
 import os
-import shlex
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import psutil
 import typer
@@ -11,26 +10,25 @@ from filelock import FileLock, Timeout
 
 from .._files import PRIVATE_FILE
 from ..engine.sources import DEFAULT_SOURCE
-from .client_variables import LINES_OF_CLIENTS, variables_of_clients
-from .endpoint import Endpoint, command_line, default_state, live_record, running_endpoint, stop_recorded
+from .commands.environment import env
+from .commands.kept import models
+from .commands.logs import logs
+from .commands.state_folder import StateOption, fail, open_state, require_running
+from .commands.transfer import export_model, import_model
+from .endpoint import Endpoint, command_line, stop_recorded
 from .jobs.folder import end_recorded_processes
 from .model_selection import select_models
 from .process.processes import KnownProcess, end_when
 from .store.state import State, StateError
 from .store.state_marker import check_claimed
 
-NOT_RUNNING = 3  # what status commands of services answer
 STOP_SECONDS = 60.0
 
 app = typer.Typer(
-    add_completion=False,
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A local watsonx.ai runtime: prompt tuning through the official SDK, on this machine.",
 )
-StateOption = Annotated[
-    Path | None,
-    typer.Option("--state", envvar="LOCAL_WATSONX_STATE", help="The state folder; by default one of the user's own."),
-]
 
 
 @app.command()
@@ -52,6 +50,13 @@ def serve(
             "MODEL.",
         ),
     ] = False,
+    test_controls: Annotated[
+        bool,
+        typer.Option(
+            "--test-controls",
+            help="Let tests set answers, faults and the clock, and see what was asked: docs/test-double.md.",
+        ),
+    ] = False,
     until_exit_of: Annotated[
         int | None,
         typer.Option(metavar="PID", min=1, help="Stop when this process is gone, a notebook's kernel for instance."),
@@ -60,12 +65,13 @@ def serve(
 ) -> None:
     """Run in the foreground until Ctrl-C."""
     from ..engine import Engine
+    from .controls import Controls
     from .server import serve as run_server
     from .server import write_logs
     from .state_lock import StateInUse, StateLost
 
     os.umask(0o077)  # whatever is written, only its owner reads it
-    folder = _state(state)
+    folder = open_state(state)
     try:
         selection = select_models(model or (), alias or ())
         if until_exit_of is not None:
@@ -79,49 +85,35 @@ def serve(
             while_used=while_used,
             aliases=selection.aliases,
             keep_settings=keep_settings,
+            controls=Controls() if test_controls else None,
         )
     except (StateInUse, StateLost, StateError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
+        fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
 
 
-@app.command()
-def env(state: StateOption = None) -> None:
-    """Print the running runtime's environment for a shell: eval "$(... env)"."""
-    endpoint = _running(state)
-    # The folder, too: connect() sends a key to this computer only where the folder's file names the address.
-    values = {
-        "WATSONX_URL": endpoint.url,
-        "WATSONX_APIKEY": endpoint.api_key,
-        "WATSONX_PROJECT_ID": endpoint.project_id,
-        "SSL_CERT_FILE": endpoint.ca_bundle,
-        "LOCAL_WATSONX_STATE": str(_state(state).root),
-        **variables_of_clients(endpoint),
-    }
-    typer.echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items()))
-    for client, lines in LINES_OF_CLIENTS.items():
-        typer.echo(f"# {client}: {lines}")
+app.command()(env)
 
 
 @app.command()
 def status(state: StateOption = None) -> None:
     """Say whether the runtime runs, and where."""
-    endpoint = _running(state)
+    endpoint = require_running(open_state(state))
     typer.echo(f"Running at {endpoint.url}, process {endpoint.pid}, serving {', '.join(endpoint.models)}.")
 
 
 @app.command()
 def stop(state: StateOption = None) -> None:
     """End the runtime; a training resumes at its next start."""
-    if not _stop(_state(state)):
+    if not _stop(open_state(state)):
         typer.echo("The runtime was not running.")
 
 
 @app.command()
 def reset(state: StateOption = None) -> None:
     """End the runtime and delete all it keeps: data, models, keys."""
-    folder = _state(state)
+    folder = open_state(state)
     if not folder.root.exists() or not any(folder.root.iterdir()):
         typer.echo(f"There is nothing in {folder.root}.")
         return
@@ -132,12 +124,18 @@ def reset(state: StateOption = None) -> None:
             end_recorded_processes(folder.jobs)
             folder.clear()
     except Timeout:
-        _fail(f"A runtime is starting on {folder.root}: try again.")
+        fail(f"A runtime is starting on {folder.root}: try again.")
     except StateError as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"Cannot clear {folder.root}: {error}")
+        fail(f"Cannot clear {folder.root}: {error}")
     typer.echo(f"Cleared {folder.root}.")
+
+
+app.command()(logs)
+app.command()(models)
+app.command("export")(export_model)
+app.command("import")(import_model)
 
 
 def _announce(endpoint: Endpoint, folder: Path) -> None:
@@ -145,49 +143,12 @@ def _announce(endpoint: Endpoint, folder: Path) -> None:
     typer.echo(f'Set up a shell for it with: eval "$({command_line("env", folder)})"')
 
 
-def _state(folder: Path | None) -> State:
-    state = State((folder or default_state()).absolute())
-    try:
-        next(state.root.iterdir(), None)
-    except FileNotFoundError:
-        pass  # one that is to be made, or on which nothing runs
-    except OSError as error:
-        _fail(f"Cannot use the state folder {state.root}: {error.strerror}. Name another one with --state.")
-    return state
-
-
-def _running(folder: Path | None) -> Endpoint:
-    state = _state(folder)
-    try:
-        endpoint = running_endpoint(state.root)
-    except PermissionError as error:
-        _fail(str(error))
-    if endpoint is None:
-        typer.echo(_describe_none(folder), err=True)
-        raise typer.Exit(NOT_RUNNING)
-    return endpoint
-
-
-def _describe_none(folder: Path | None) -> str:
-    """Say why no runtime can be used, and what to do."""
-    state = _state(folder)
-    record = live_record(state.root)
-    if record is None:
-        return f"No runtime runs on {state.root}. Start one with: {command_line('serve', state.root)}"
-    if record.endpoint is not None:
-        return (
-            f"The runtime on {state.root} (process {record.process.pid}) does not answer. Its log may say why: "
-            f"{state.log}"
-        )
-    return f"A runtime is {record.phase} on {state.root} (process {record.process.pid}). Try again in a moment."
-
-
 def _stop_after(pid: int) -> None:
     """End this process once another one is gone."""
     try:
         process = KnownProcess.find(pid)
     except psutil.NoSuchProcess:
-        _fail(f"--until-exit-of names process {pid}, which is not there.")
+        fail(f"--until-exit-of names process {pid}, which is not there.")
     end_when(lambda: not process.is_alive(), "until-exit-of")
 
 
@@ -195,12 +156,7 @@ def _stop(state: State) -> bool:
     try:
         ended = stop_recorded(state.root, STOP_SECONDS)
     except PermissionError as error:
-        _fail(str(error))
+        fail(str(error))
     if ended is False:
-        _fail(f"The runtime on {state.root} has not ended after {STOP_SECONDS:.0f} seconds: end its process by hand.")
+        fail(f"The runtime on {state.root} has not ended after {STOP_SECONDS:.0f} seconds: end its process by hand.")
     return ended is not None
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

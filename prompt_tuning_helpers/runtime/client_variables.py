@@ -9,11 +9,15 @@ LINES_OF_CLIENTS = {
     "client = APIClient(Credentials(url=url, platform_url=url, "
     'auth_url=url + "/identity/token", api_key=os.environ["WATSONX_APIKEY"], verify=os.environ["SSL_CERT_FILE"]), '
     'project_id=os.environ["WATSONX_PROJECT_ID"])',
+    "Python, langchain-ibm": 'ChatWatsonx(model_id="MODEL", watsonx_client=client)  # the client of the line above',
+    "Python, llama-index-llms-ibm": 'WatsonxLLM(model_id="MODEL", api_client=client)  # likewise',
     "Python, litellm": 'litellm.completion(model="watsonx/MODEL", messages=[{"role": "user", "content": "Hello"}])',
     "Node, @ibm-cloud/watsonx-ai": f'WatsonXAI.newInstance({{ version: "{VERSION}", serviceUrl: '
     "process.env.WATSONX_URL })",
     "Java, watsonx-ai": 'baseUrl(URI.create(System.getenv("WATSONX_URL"))) in the builders of both the authenticator '
     "and the service; import the certificates of SSL_CERT_FILE into the trust store",
+    "curl, for a token": 'curl --cacert "$SSL_CERT_FILE" "$WATSONX_IAM_URL" '
+    '-d grant_type=urn:ibm:params:oauth:grant-type:apikey -d "apikey=$WATSONX_APIKEY"',
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from ..engine import Generation, GenerationRequest, ModelCard, TuningSettings
 from .catalogue import ServedModel, describe
+from .clock import Clock
+from .controls import Controls
 from .http.waiting import HeavyCalls
 from .jobs.queue import Jobs
 from .store.assets import Assets
@@ -17,7 +19,7 @@ from .store.models import Models
 from .store.projects import Projects
 from .store.state import Secrets, State, load_secrets
 from .store.trainings import Trainings
-from .tokens import Tokens
+from .tokens import TOKEN_SECONDS, Tokens
 
 DEFAULT_PROJECT = "Prompt tuning"
 MOST_WAITING = 256  # many times what the SDK sends at once
@@ -63,6 +65,8 @@ class Runtime:
     Args:
         url: where it listens; known once the port is.
         cards: the base models, by id.
+        clock: what it goes by.
+        controls: what tests set; ``None`` unless they may.
         keep_settings: whether trainings under an alias tune as they ask, too.
         heavy: runs what takes long: a long text's tokens may take half a gigabyte for some seconds.
         questions: reads inference requests; apart, so that these do not wait for what takes long.
@@ -80,10 +84,17 @@ class Runtime:
     jobs: Jobs
     engine: Engine
     cards: dict[str, ServedModel]
+    clock: Clock
+    controls: Controls | None = None
     keep_settings: bool = False
     url: str = ""
     heavy: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=1, most_waiting=MOST_WAITING))
     questions: HeavyCalls = field(default_factory=lambda: HeavyCalls(at_once=4, most_waiting=MOST_WAITING))
+
+    @property
+    def token_seconds(self) -> int:
+        """How long a token lasts that is issued now."""
+        return (self.controls and self.controls.token_seconds) or TOKEN_SECONDS
 
     def close(self) -> None:
         """End the running job gently and close what is open."""
@@ -99,6 +110,7 @@ def open_runtime(
     is_lost: Callable[[], bool] = lambda: False,
     aliases: Collection[str] = (),
     keep_settings: bool = False,
+    controls: Controls | None = None,
 ) -> Runtime:
     """Open a state folder that this process has locked.
 
@@ -109,19 +121,21 @@ def open_runtime(
         is_lost: tells whether the folder was taken away meanwhile; nothing is changed there then.
         aliases: the ids among the engine's that are other models' names.
         keep_settings: whether trainings under one of these tune as they ask, too, not as suits the model there.
+        controls: what tests may set; ``None`` where they may not.
 
     Raises:
         StateError: when a file in it is damaged.
     """
     state.prepare()
     secrets = load_secrets(state)
-    database = Database(state)
+    clock = controls.clock if controls else Clock()
+    database = Database(state, clock)
     models = Models(database, state.models)
     trainings = Trainings(database, models)
     runtime = Runtime(
         state=state,
         secrets=secrets,
-        tokens=Tokens(secrets.signing_key),
+        tokens=Tokens(secrets.signing_key, clock),
         database=database,
         projects=Projects(database),
         assets=Assets(database, state.blobs),
@@ -131,6 +145,8 @@ def open_runtime(
         jobs=Jobs(trainings, models, state.jobs, command, is_lost),
         engine=engine,
         cards={card.model_id: describe(card, aliases) for card in engine.list_base_models()},
+        clock=clock,
+        controls=controls,
         keep_settings=keep_settings,
     )
     runtime.projects.create(DEFAULT_PROJECT, "The project of the local runtime.", secrets.project_id)

@@ -15,6 +15,7 @@ import platformdirs
 from .._files import write_file
 from .._ownership import complaint
 from .process.processes import KnownProcess
+from .program import PROGRAM
 
 HEALTH_TIMEOUT = 10.0
 RECORD = "endpoint.json"
@@ -49,7 +50,7 @@ def default_state() -> Path:
 def command_line(name: str, state: Path) -> str:
     """Write the command line of one of the runtime's commands for a state folder."""
     option = "" if state == default_state() else f" --state {shlex.quote(str(state))}"
-    return f"python -m prompt_tuning_helpers.runtime {name}{option}"
+    return f"{PROGRAM} {name}{option}"
 
 
 @dataclass(frozen=True)

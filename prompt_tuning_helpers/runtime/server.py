@@ -18,6 +18,7 @@ from ..engine import tune_command
 from .app import create_app
 from .certificates import make_certificates
 from .context import Engine, Runtime, open_runtime
+from .controls import Controls
 from .endpoint import Endpoint
 from .http.protocol import BoundedProtocol
 from .jobs.folder import end_recorded_processes
@@ -74,6 +75,7 @@ def serve(
     while_used: bool = False,
     aliases: Collection[str] = (),
     keep_settings: bool = False,
+    controls: Controls | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the state folder is taken away.
 
@@ -86,6 +88,7 @@ def serve(
         while_used: end when the last process that uses this runtime has ended.
         aliases: the ids among the engine's that are other models' names.
         keep_settings: whether trainings under one of these tune as they ask, too, not as suits the model there.
+        controls: what tests may set; ``None`` where they may not.
 
     Raises:
         StateInUse: when another runtime uses the folder.
@@ -103,7 +106,7 @@ def serve(
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             try:
-                _serve_on(listener, locked, engine, command, aliases, keep_settings, on_started)
+                _serve_on(listener, locked, engine, command, aliases, keep_settings, controls, on_started)
             except sqlite3.DatabaseError as error:
                 raise OSError(f"{state.database}: {error}") from error
         if locked.is_lost():
@@ -133,10 +136,11 @@ def _serve_on(
     command: Callable[[Path], list[str]],
     aliases: Collection[str],
     keep_settings: bool,
+    controls: Controls | None,
     on_started: Callable[[Endpoint], None],
 ) -> None:
     state = locked.state
-    runtime = open_runtime(state, engine, command, locked.is_lost, aliases, keep_settings)
+    runtime = open_runtime(state, engine, command, locked.is_lost, aliases, keep_settings, controls)
     runtime.url = f"https://{HOST}:{listener.getsockname()[1]}"
     try:
         # In this order: the folder of a job that was deleted says which process still works on it.

@@ -1,10 +1,11 @@
 """Tokens: what an API key is exchanged for, and the capability in an upload or download link."""
 
 import secrets
-import time
 from typing import Any
 
 import jwt
+
+from .clock import Clock
 
 ALGORITHM = "HS256"
 TOKEN_SECONDS = 3600
@@ -32,18 +33,21 @@ class Tokens:
 
     Args:
         signing_key: from the state folder.
+        clock: what tokens last by.
     """
 
-    def __init__(self, signing_key: str) -> None:
+    def __init__(self, signing_key: str, clock: Clock | None = None) -> None:
         self._key = signing_key
+        self._clock = clock or Clock()
         self._run = secrets.token_hex(8)
+        self._ended_runs: set[str] = set()
 
     def issue(self, purpose: str, seconds: int, **claims: str) -> tuple[str, int]:
         """Sign a token, and give it with the time at which it ends."""
-        issued_at = int(time.time())
+        issued_at = int(self._clock.time())
         expires_at = issued_at + seconds
         payload = {**claims, "aud": purpose, "iat": issued_at, "exp": expires_at, "jti": secrets.token_hex(8)}
-        payload |= {"run": self._run, "until": time.monotonic() + seconds}
+        payload |= {"run": self._run, "until": self._clock.passed() + seconds}
         return jwt.encode(payload, self._key, algorithm=ALGORITHM), expires_at
 
     def check(self, token: str, purpose: str) -> dict[str, Any]:
@@ -62,7 +66,12 @@ class Tokens:
             raise InvalidToken(expired=False) from error
         return claims
 
+    def expire_issued(self) -> None:
+        """Let all tokens of this run be over, those in links, too."""
+        self._ended_runs.add(self._run)
+        self._run = secrets.token_hex(8)
+
     def _is_over(self, claims: dict[str, Any]) -> bool:
         if claims.get("run") == self._run:
-            return time.monotonic() >= float(claims["until"])
-        return time.time() >= float(claims["exp"])
+            return self._clock.passed() >= float(claims["until"])
+        return claims.get("run") in self._ended_runs or self._clock.time() >= float(claims["exp"])

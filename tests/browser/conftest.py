@@ -32,6 +32,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
     """The address of a JupyterLab that has only settings of its own, and whose kernels use the tiny model."""
     folder = tmp_path
     notebooks = shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    shutil.copytree(ROOT / "data", folder / "data")
     quiet = folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8")

@@ -11,6 +11,7 @@ from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.helpers import DataConnection
 from ibm_watsonx_ai.wml_client_error import CannotSetProjectOrSpace, InvalidCredentialsError, WMLClientError
 
+from prompt_tuning_helpers.double import Watsonx
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
 from tests.support.lesson import Lesson, make_tuner
 from tests.support.service import NAME, TINY, make_credentials
@@ -67,6 +68,17 @@ def test_wrong_parameter(client: Any) -> None:
         ModelInference(model_id=TINY, api_client=client).generate_text(prompt="x", params={"max_new_tokens": -1})
 
 
+def test_an_input_that_is_too_long_says_where_it_can_be_cut(client: Any) -> None:
+    """Chat does not know ``truncate_input_tokens``, so nobody is told to set it there."""
+    model, long = ModelInference(model_id=TINY, api_client=client), "x" * 3000
+    said = "Shorten the input; text generation also keeps just its end, with truncate_input_tokens"
+    with pytest.raises(WMLClientError, match=said):
+        model.chat([{"role": "user", "content": long}])
+    with pytest.raises(WMLClientError, match=said):
+        model.generate_text(long)
+    assert model.generate_text(long, params={"truncate_input_tokens": 2000, "max_new_tokens": 1})
+
+
 def test_wrong_filter(client: Any) -> None:
     with pytest.raises(WMLClientError, match="terms are joined by commas"):
         client.foundation_models.get_model_specs(filters="nonsense")
@@ -94,3 +106,9 @@ def test_a_deployed_model_stays(client: Any, lesson: Lesson) -> None:
     with pytest.raises(WMLClientError, match="delete its deployments first"):
         client.repository.delete(lesson.model_id, force=True)
     assert client.repository.get_model_details(lesson.model_id)["metadata"]["id"] == lesson.model_id
+
+
+def test_a_runtime_without_controls_says_how_to_get_them(credentials: Any, live_runtime: Endpoint) -> None:
+    closed = Watsonx(credentials, live_runtime.project_id, "local runtime", live_runtime.url)
+    with pytest.raises(RuntimeError, match="serve --test-controls"):
+        closed.answers["x"] = "1"

@@ -43,7 +43,7 @@ def test_a_runtime_that_serves_another_model_is_named_with_the_way_out(
 ) -> None:
     monkeypatch.setenv("LOCAL_WATSONX_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("LOCAL_WATSONX_MODEL", "somebody/other")
-    said = f"serves {runtime.models[0]}, not somebody/other. Stop it with `python -m prompt_tuning_helpers.runtime stop"
+    said = f"serves {runtime.models[0]}, not somebody/other. Stop it with `local-watsonx stop"
     with running(runtime), pytest.raises(ConnectionSetupError, match=re.escape(said)):
         make_connection()
 

@@ -1,6 +1,7 @@
 """Both paths compute what the plain forward computes: loss, gradient and next-token logits."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -23,11 +24,15 @@ FAST = [
     "granite 4",
     "granite 4 without positions",
 ]
-PATHS = [
+PATHS: list[tuple[str, type[CausalModel]]] = [
     *((kind, LlamaModel) for kind in FAST),
     *((kind, TransformersModel) for kind in ("llama", "granite", "gpt2", "qwen2", "gemma")),
 ]
-CASES = {(kind, path): (network := make_network(kind), path(network)) for kind, path in PATHS}
+MAKE: dict[type[CausalModel], Callable[[Any], CausalModel]] = {
+    LlamaModel: LlamaModel.of_network,
+    TransformersModel: TransformersModel,
+}
+CASES = {(kind, path): (network := make_network(kind), MAKE[path](network)) for kind, path in PATHS}
 
 token = st.integers(0, 96)
 row = st.tuples(st.lists(token, min_size=1, max_size=40), st.lists(token, min_size=1, max_size=3))

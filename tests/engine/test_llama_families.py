@@ -177,7 +177,7 @@ def test_whatever_an_option_says_the_result_is_that_of_the_plain_forward(kind: s
         fast = LlamaModel.supports(network.config)
         assert path is None or (path is LlamaModel) == fast, change
         try:
-            model = LlamaModel(network) if fast else choose_path(network)
+            model = LlamaModel.of_network(network) if fast else choose_path(network)
         except NotTunable:
             continue
         found = _logits_and_gradient(model.label_logits(prefix, pack(ROWS)), prefix)

@@ -48,7 +48,7 @@ def test_a_model_with_mamba_layers_is_tuned_and_answers(
     assert loaded.model.steps
     data = encode_rows(read_rows(training_file), loaded.tokenizer, settings)
     losses: list[float] = []
-    prompt = initialise(loaded.model, str(hybrid), settings)
+    prompt = initialise(loaded.model, loaded.tokenizer, settings)
     tuned = tune(loaded.model, prompt, data, settings, report=lambda progress: losses.append(progress.loss))
     assert losses[-1] < losses[0]
     save(tmp_path / "soft", tuned, "local/hybrid", settings)

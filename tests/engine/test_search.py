@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from prompt_tuning_helpers.engine import EngineError, TuningSettings, UnusableSettings, sources
+from prompt_tuning_helpers.engine import EngineError, TuningSettings, UnusableSettings
 from prompt_tuning_helpers.engine.__main__ import app, new_job, read_given
 from prompt_tuning_helpers.engine.held_back import measure
 from prompt_tuning_helpers.engine.job_folder import Job
@@ -50,7 +50,7 @@ def test_the_held_back_loss_and_answers_are_the_plain_forwards(
     tiny: LoadedModel, tiny_network: torch.nn.Module, settings: TuningSettings
 ) -> None:
     rows = [TrainingRow(f"review {number}:", str(number % 3)) for number in range(40)]
-    prompt = initialise(tiny.model, sources.fetch("tiny"), settings)
+    prompt = initialise(tiny.model, tiny.tokenizer, settings)
     measured = measure(tiny, prompt, rows, ["0", "1", "2"], settings)
     data = encode_rows(rows, tiny.tokenizer, settings)
     logits = plain_logits(tiny_network, prompt, [(data.shared + inputs, outputs) for inputs, outputs in data.rows])
@@ -69,7 +69,7 @@ def test_texts_and_labels_that_begin_alike_must_be_answered_word_for_word(
     """To about half of all texts, this model of random weights answers with a form feed."""
     rows = [TrainingRow(f"{chr(number)}{chr(2 * number)}", "\f") for number in range(35, 75)]
     settings = replace(settings, verbalizer="{{input}}")
-    prompt = initialise(tiny.model, sources.fetch("tiny"), settings)
+    prompt = initialise(tiny.model, tiny.tokenizer, settings)
     for tokens in (1, 2):
         settings = replace(settings, max_output_tokens=tokens)
         data = encode_rows(rows, tiny.tokenizer, settings)

@@ -1,5 +1,7 @@
 """Tokenizers of all kinds: with and without tokens around a text, an end, a pad token, and a chat template."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,30 @@ from prompt_tuning_helpers.engine.settings import TuningSettings
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789:. "
 SPECIALS = ["<unk>", "<s>", "</s>", "<pad>"]
 TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}"
+
+
+# In a process where nothing is imported yet.
+AT_ONCE = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from prompt_tuning_helpers.engine import Engine
+
+engine, gate = Engine({"tiny": "tiny"}), threading.Barrier(8)
+
+def use(number):
+    gate.wait()
+    return engine.warm_up() if number == 0 else engine.count_tokens("tiny", "a dog")
+
+with ThreadPoolExecutor(8) as threads:
+    print({*threads.map(use, range(8))} - {None})
+"""
+
+
+@pytest.mark.slow
+def test_the_first_requests_may_come_all_at_once() -> None:
+    """transformers imports its parts when they are first used, and two threads can get in each other's way."""
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "{5}", done.stderr
 
 
 def numbered(pieces: list[str]) -> dict[str, int]:

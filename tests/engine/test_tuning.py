@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel, PromptEmbedding, PromptTuningConfig
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
@@ -28,7 +29,7 @@ from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
-from prompt_tuning_helpers.engine.soft_prompt import initialise, load
+from prompt_tuning_helpers.engine.soft_prompt import initialise, load, save
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from prompt_tuning_helpers.engine.verdict import Verdict
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
@@ -42,7 +43,7 @@ def data(tiny: LoadedModel, training_file: Path, settings: TuningSettings) -> En
 
 @pytest.fixture
 def start(tiny: LoadedModel, settings: TuningSettings) -> Tensor:
-    return initialise(tiny.model, sources.fetch("tiny"), settings)
+    return initialise(tiny.model, tiny.tokenizer, settings)
 
 
 def test_the_loss_falls_and_only_the_soft_prompt_changes(
@@ -125,17 +126,41 @@ def test_a_half_written_checkpoint_is_removed_when_the_run_resumes(
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-@pytest.mark.parametrize(("virtual_tokens", "method"), [(3, "text"), (40, "text"), (7, "random")])
-def test_initialisation(tiny: LoadedModel, settings: TuningSettings, virtual_tokens: int, method: str) -> None:
-    settings = replace(settings, num_virtual_tokens=virtual_tokens, init_method=method)
-    prompt = initialise(tiny.model, sources.fetch("tiny"), settings)
-    assert prompt.shape == (virtual_tokens, 16)
-    if method == "text":  # trimmed, or repeated to length
-        tokens = encode_inputs([str(settings.init_text)], tiny.tokenizer)[0]
-        expected = tiny.model.embed(torch.tensor([tokens[i % len(tokens)] for i in range(virtual_tokens)]))
-        assert torch.equal(prompt, expected)
-    else:
-        assert torch.equal(prompt, initialise(tiny.model, sources.fetch("tiny"), settings))
+def peft_config(settings: TuningSettings, tokenizer: str, **more: Any) -> PromptTuningConfig:
+    text = settings.init_method == "text"
+    return PromptTuningConfig(
+        task_type="CAUSAL_LM",
+        num_virtual_tokens=settings.num_virtual_tokens,
+        token_dim=16,
+        num_transformer_submodules=1,
+        num_layers=1,
+        num_attention_heads=1,
+        prompt_tuning_init="TEXT" if text else "RANDOM",
+        prompt_tuning_init_text=settings.init_text if text else None,
+        tokenizer_name_or_path=tokenizer if text else None,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize(("virtual_tokens", "method"), [(3, "text"), (24, "text"), (40, "text"), (7, "random")])
+def test_the_start_is_that_of_peft(
+    tiny: LoadedModel, tiny_network: Any, settings: TuningSettings, virtual_tokens: int, method: str, seed: int
+) -> None:
+    settings = replace(settings, num_virtual_tokens=virtual_tokens, init_method=method, seed=seed)
+    torch.manual_seed(seed)
+    theirs = PromptEmbedding(peft_config(settings, sources.fetch("tiny")), tiny_network.get_input_embeddings())
+    assert torch.equal(initialise(tiny.model, tiny.tokenizer, settings), theirs.embedding.weight)
+
+
+@pytest.mark.parametrize("method", ["text", "random"])
+def test_peft_reads_of_an_adapter_what_it_would_have_written(
+    start: Tensor, settings: TuningSettings, method: str, tmp_path: Path
+) -> None:
+    settings = replace(settings, init_method=method)
+    save(tmp_path / "adapter", start, "some/model", settings)
+    expected = peft_config(settings, "some/model", base_model_name_or_path="some/model", inference_mode=True)
+    assert PeftConfig.from_pretrained(str(tmp_path / "adapter")) == expected
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from prompt_tuning_helpers import lesson
 from prompt_tuning_helpers.datasets import load_rows
-from prompt_tuning_helpers.evaluation import evaluate, majority_baseline, score_table, word_counts_baseline
+from prompt_tuning_helpers.evaluation import baselines, evaluate, majority_baseline, score_table, word_counts_baseline
 
 WORDS = {
     "how_to": "how do I set",
@@ -76,3 +76,16 @@ def test_scores_that_cannot_be_compared_are_refused(others: str) -> None:
     models = {} if others == "none" else {"one": first, "other": other}
     with pytest.raises(ValueError, match=r"3 and of 2 rows|different measures|no scores to show"):
         score_table(models)
+
+
+def test_baselines_answer_any_rows_as_their_scores_say() -> None:
+    train, test = rows(6), rows(3, offset=50)
+    truth = [row["output"] for row in test]
+    answering = baselines(train)
+    assert list(answering) == ["most frequent label", "counting words"]
+    answers = {name: answer([row["input"] for row in test]) for name, answer in answering.items()}
+    assert evaluate(truth, answers["counting words"]) == word_counts_baseline(train, test)
+    assert evaluate(truth, answers["most frequent label"]) == majority_baseline(train, test)
+    assert [answer([]) for answer in answering.values()] == [[], []]
+    with pytest.raises(ValueError, match="no training rows"):
+        baselines([])

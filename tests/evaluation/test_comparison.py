@@ -109,3 +109,17 @@ def test_phenomena_of_texts_are_counted_by_exact_match() -> None:
     table = by_phenomenon(rows, TEXTS, [TEXTS[0].upper()] * 12, task_id="extraction")
     assert table.loc["plain"].tolist() == [6, 6, 6]
     assert table.loc["odd"].tolist() == [6, 6, 0]
+
+
+@pytest.mark.parametrize("task_id", ["classification", "generation"])
+def test_a_rival_is_called_by_its_name(task_id: str) -> None:
+    truth = ["yes", "no"] * 20
+    comparison = compare(truth, truth, ["yes"] * 40, task_id=task_id, rival="counting <words>")
+    assert "counting <words>" in str(comparison).splitlines()[0]
+    assert "counting &lt;words&gt;" in comparison._repr_html_()
+    assert '"counting <words>"' in comparison.verdict
+    assert "base model" not in str(comparison)
+    assert list(comparison.models) == ["tuned model", "counting <words>"]
+    assert comparison.models["tuned model"] is comparison.tuned
+    reverse = compare(truth, ["yes"] * 40, truth, task_id=task_id, rival="prompt")
+    assert reverse.verdict.endswith('"prompt" is better.')

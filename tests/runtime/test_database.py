@@ -10,6 +10,7 @@ import pytest
 from prompt_tuning_helpers.runtime.store import database
 from prompt_tuning_helpers.runtime.store.database import MIGRATIONS, VERSION, Database
 from prompt_tuning_helpers.runtime.store.state import State, StateError
+from tests.support.state_folders import execute
 
 NEXT = (*MIGRATIONS, "ALTER TABLE projects ADD COLUMN color TEXT;", "CREATE TABLE notes (id TEXT PRIMARY KEY);")
 
@@ -17,11 +18,6 @@ NEXT = (*MIGRATIONS, "ALTER TABLE projects ADD COLUMN color TEXT;", "CREATE TABL
 @pytest.fixture
 def state(tmp_path: Path) -> State:
     return State(tmp_path)
-
-
-def execute(state: State, script: str) -> None:
-    with closing(sqlite3.connect(state.database)) as connection:
-        connection.executescript(script)
 
 
 def version_of(state: State) -> int:

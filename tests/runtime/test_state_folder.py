@@ -25,6 +25,7 @@ from tests.support.calls import ROWS
 from tests.support.calls import upload as upload_to
 from tests.support.environment import REPOSITORY
 from tests.support.servers import connect, fake_command, serve_command, start_runtime, wait_until
+from tests.support.state_folders import everything_in
 
 Damage = Callable[[Path], None]
 
@@ -41,15 +42,6 @@ def assert_one_line(answer: subprocess.CompletedProcess[str], *said: str) -> Non
     assert answer.stderr.count("\n") == 1, answer.stderr
     for part in said:
         assert part in answer.stderr
-
-
-def everything_in(folder: Path) -> dict[str, tuple[int, bytes | str]]:
-    """All that lies in a folder: modes, contents, and where links lead."""
-    found: dict[str, tuple[int, bytes | str]] = {"": (folder.stat().st_mode, "")}
-    for path in folder.rglob("*"):
-        content = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
-        found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
-    return found
 
 
 def of_a_user(folder: Path) -> Path:
@@ -423,7 +415,8 @@ def test_the_printed_hint_leads_to_this_runtime(tmp_path: Path) -> None:
     try:
         assert process.stdout
         url = process.stdout.readline().split(" at ")[1].strip()
-        hint = process.stdout.readline().partition("with: ")[2].replace("python ", f"{sys.executable} ")
+        program = f"{sys.executable} -m prompt_tuning_helpers.runtime"
+        hint = process.stdout.readline().partition("with: ")[2].replace("local-watsonx", program)
         shell = f'{hint}\nprintf %s "$WATSONX_URL"'
         done = subprocess.run(["sh", "-c", shell], cwd=REPOSITORY, capture_output=True, text=True, env=dict(os.environ))
         assert done.stdout == url

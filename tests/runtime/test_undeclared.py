@@ -9,11 +9,12 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.context import Runtime
+from prompt_tuning_helpers.runtime.controls import Controls
 from prompt_tuning_helpers.runtime.http.errors import ApiError
 from prompt_tuning_helpers.runtime.http.undeclared import check_query, unread
 from prompt_tuning_helpers.runtime.routes import OPERATIONS
 from prompt_tuning_helpers.runtime.routes.operations import Operation
-from tests.support.calls import open_fake, training_body
+from tests.support.calls import open_client, open_fake, training_body
 
 UNDECLARED = "undeclared"
 READING = [operation for operation in OPERATIONS if operation.query is not None]
@@ -32,9 +33,17 @@ def send(client: TestClient, operation: Operation, query: Any, **content: Any) -
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """One runtime for all, since nearly all is refused."""
-    opened = open_fake(tmp_path_factory.mktemp("declared") / "state")
+    opened = open_fake(tmp_path_factory.mktemp("declared") / "state", controls=Controls())
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def client(runtime: Runtime) -> TestClient:
+    """A client that may use every operation, the controls of tests, too."""
+    made = open_client(runtime)
+    made.headers["Authorization"] = f"Test-Controls {runtime.secrets.api_key}"
+    return made
 
 
 @pytest.fixture
@@ -62,6 +71,10 @@ def bodies(
             "/v2/assets": {"metadata": {"name": "n", "asset_type": "data_asset"}},
             "/v2/assets/{asset_id}/attachments": {"name": "n"},
             "/v2/asset_types/{asset_type}/search": {"query": "*:*"},
+            "/test-controls/answers": {"prompt": "x", "answers": ["y"]},
+            "/test-controls/faults": {"operation": "GET /health", "delay": 1},
+            "/test-controls/clock": {},
+            "/test-controls/tokens": {},
         }
         return path.format_map({"asset_id": asset, "asset_type": "data_asset"}), others[path]
 

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from prompt_tuning_helpers.runtime.app import create_app
 from prompt_tuning_helpers.runtime.context import Runtime, open_runtime
+from prompt_tuning_helpers.runtime.controls import Controls
 from prompt_tuning_helpers.runtime.store.state import State
 from tests.support.fake_engine import FakeEngine, fake_tune_command
 
@@ -19,10 +20,12 @@ ALIAS = "ibm/granite-13b-instruct-v2"
 ROWS = [{"input": f"review {number}", "output": str(number % 2)} for number in range(10)]
 
 
-def open_fake(root: Path, keep_settings: bool = False) -> Runtime:
+def open_fake(root: Path, keep_settings: bool = False, controls: Controls | None = None) -> Runtime:
     """Open a state folder with a fake engine and start its queue."""
     engine = FakeEngine([BASE, ALIAS])
-    runtime = open_runtime(State(root), engine, fake_tune_command, aliases=[ALIAS], keep_settings=keep_settings)
+    runtime = open_runtime(
+        State(root), engine, fake_tune_command, aliases=[ALIAS], keep_settings=keep_settings, controls=controls
+    )
     runtime.url = "https://127.0.0.1"
     runtime.jobs.start()
     return runtime

@@ -1,6 +1,6 @@
-"""Runs a notebook's cells up to one of them in this process, as a Jupyter kernel would; for ``test_places.py``.
+"""Runs a notebook's cells up to one of them in this process, as a Jupyter kernel would.
 
-Arguments: the notebook, the id of the last cell, and the address of the local runtime that answers for watsonx.ai.
+Arguments: the notebook, the id of the last cell, and maybe the address of a local runtime that answers for watsonx.ai.
 """
 
 import importlib.util
@@ -42,8 +42,10 @@ def run(notebook: Path, last: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    answer_for_watsonx(httpx.URL(sys.argv[3]))
+    if len(sys.argv) > 3:
+        answer_for_watsonx(httpx.URL(sys.argv[3]))
     names = run(Path(sys.argv[1]), sys.argv[2])
-    names["client"].data_assets.delete(names["asset_id"])
+    if "asset_id" in names:
+        names["client"].data_assets.delete(names["asset_id"])
     print("Base model:", names["base_model"])
     print("Packages for the local runtime:", [name for name in LOCAL_REQUIREMENTS if importlib.util.find_spec(name)])

@@ -1,4 +1,4 @@
-"""The package as others get it: its wheel, and environments in which that is installed."""
+"""The package as others get it: wheel and source distribution, and environments in which a wheel is installed."""
 
 import subprocess
 import sys
@@ -16,12 +16,19 @@ PACKAGE = "prompt_tuning_helpers"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--isolated")
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel of the checkout with what is installed here; gives its path."""
+def build_wheel(folder: Path, source: Path = REPOSITORY) -> Path:
+    """Build the wheel of the checkout, or of a source distribution, with what is installed here; gives its path."""
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder)]
-    run([*PIP, "wheel", *options, str(REPOSITORY)])
+    run([*PIP, "wheel", *options, str(source)])
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def build_sdist(folder: Path) -> Path:
+    """Build the source distribution of the checkout with what is installed here; gives its path."""
+    run([sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(folder)], REPOSITORY)
+    (sdist,) = folder.glob("*.tar.gz")
+    return sdist
 
 
 def install_alone(wheel: Path, folder: Path) -> Path:
@@ -53,7 +60,7 @@ def needed_for(requirements: Iterable[str], known: set[str]) -> set[str]:
     return known
 
 
-def run(command: list[str]) -> None:
+def run(command: list[str], folder: Path | None = None) -> None:
     """Run a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

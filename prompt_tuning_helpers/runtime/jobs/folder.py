@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from ..._files import AtomicFile, make_private_folder, sync_folder, write_file
+from ...engine.errors import EngineError
 from ...engine.job_folder import Job
 from ..process.processes import KnownProcess
 
@@ -35,6 +36,21 @@ def make_job_folder(folder: Path, job: Job) -> None:
             shutil.copyfileobj(source, target)
     replace(job, data=data).write(folder)
     sync_folder(folder.parent)
+
+
+def find_training_data(folder: Path) -> None:
+    """Let a job find its training file where its folder lies now: a state folder may have been moved since.
+
+    Raises:
+        OSError: if the job cannot be written.
+    """
+    data = folder / TRAINING_DATA
+    try:
+        job = Job.read(folder)
+    except EngineError:
+        return  # the job's process says what is wrong
+    if job.data != data and data.is_file():
+        replace(job, data=data).write(folder)
 
 
 def record_process(folder: Path, pid: int) -> None:

@@ -11,7 +11,7 @@ from ..._files import sync_folder
 from ...engine.job_folder import LOG, SOFT_PROMPT
 from ..store.models import Models
 from ..store.trainings import Training, Trainings
-from .folder import PROCESS, record_process
+from .folder import PROCESS, find_training_data, record_process
 from .outcome import Completed, Failed, Gone, Interrupted, Outcome, outcome_of, unexplained
 from .reports import Report, Reports
 
@@ -181,6 +181,7 @@ class Jobs:
                 return None
             if not self._trainings.start(training.id) and not self._is_running(training):
                 return None
+            find_training_data(folder)
             with (folder / LOG).open("ab") as log:
                 # A session of its own: Ctrl-C in the server's terminal is for the server, which ends the job gently.
                 process = subprocess.Popen(

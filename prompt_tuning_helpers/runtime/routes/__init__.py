@@ -4,6 +4,7 @@ from . import (
     assets,
     attachments,
     chat,
+    controls,
     deployments,
     foundation_models,
     health,
@@ -31,5 +32,6 @@ MODULES = (
     chat,
     tokenization,
     not_offered,
+    controls,
 )
 OPERATIONS: list[Operation] = [operation for module in MODULES for operation in module.OPERATIONS]

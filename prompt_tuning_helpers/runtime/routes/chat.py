@@ -1,6 +1,5 @@
 """Chat with a base model, through its chat template."""
 
-import time
 import uuid
 from typing import Any
 
@@ -26,14 +25,14 @@ async def chat(context: RequestContext) -> Response:
     message = {"role": "assistant", "content": generation.text}
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(generation)}
     choice |= _logprobs(request, generation)
-    head = _head(request, "chat.completion")
+    head = _head(context, request, "chat.completion")
     return JSONResponse({**head, "choices": [choice], "usage": _usage(generation), **_system(request)})
 
 
 async def chat_stream(context: RequestContext) -> Response:
     """Give a base model's turn as it is made."""
     request = await context.prepare(_read)
-    head = _head(request, "chat.completion.chunk")
+    head = _head(context, request, "chat.completion.chunk")
 
     def event(part: Generation, _: bool) -> dict[str, Any]:
         is_last = part.stop_reason != "not_finished"
@@ -61,18 +60,19 @@ def _read(context: RequestContext) -> InferenceRequest:
     body = context.fields()
     card = find_card(context, body.required_text("model_id"))
     context.project_id(body)
-    prompt = context.runtime.engine.chat_prompt(card.model_id, read_messages(body))
-    return read_chat_request(body, card, prompt)
+    messages = read_messages(body)
+    prompt = context.runtime.engine.chat_prompt(card.model_id, messages)
+    return read_chat_request(body, card, prompt, messages[-1]["content"])
 
 
-def _head(request: InferenceRequest, kind: str) -> dict[str, Any]:
+def _head(context: RequestContext, request: InferenceRequest, kind: str) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": kind,
         "model_id": request.card.model_id,
         "model": request.card.model_id,
-        "created": int(time.time()),
-        **created_at(),
+        "created": int(context.runtime.clock.time()),
+        **created_at(context),
     }
 
 

@@ -40,13 +40,14 @@ CHAT_FIELDS: Declaration = (
 assert {field.name for field in CHAT_FIELDS} >= set(STEERING)
 
 
-def read_chat_request(body: Fields, card: ServedModel, prompt: str) -> InferenceRequest:
+def read_chat_request(body: Fields, card: ServedModel, prompt: str, asked: str) -> InferenceRequest:
     """Read the body of a chat request.
 
     Args:
         body: of the request.
         card: the base model that answers.
         prompt: what its chat template made of the messages.
+        asked: what the last message says.
 
     Raises:
         ApiError: 400 for the first field that cannot be used.
@@ -58,6 +59,7 @@ def read_chat_request(body: Fields, card: ServedModel, prompt: str) -> Inference
     return InferenceRequest(
         generation=GenerationRequest(card.model_id, prompt, parameters),
         card=card,
+        asked=asked,
         shown=Shown(logprobs=parameters.describe_generated),
         warnings=warnings,
     )

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse, Response
 
 from ..endpoint import command_line
 from ..http.errors import bad_request
-from ..tokens import TOKEN_SECONDS
 from .operations import Operation, RequestContext
 
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
@@ -37,7 +36,7 @@ async def create_token(context: RequestContext) -> Response:
             "access_token": token,
             "refresh_token": "not_supported",
             "token_type": "Bearer",
-            "expires_in": TOKEN_SECONDS,
+            "expires_in": context.runtime.token_seconds,
             "expiration": expires_at,
             "scope": "ibm openid",
         }
@@ -71,7 +70,7 @@ def _is_key(context: RequestContext, api_key: str) -> bool:
 
 def _issue(context: RequestContext, dialect: str) -> tuple[str, int]:
     return context.runtime.tokens.issue(
-        "access", TOKEN_SECONDS, sub="local-user", iss=context.runtime.url, dialect=dialect
+        "access", context.runtime.token_seconds, sub="local-user", iss=context.runtime.url, dialect=dialect
     )
 
 

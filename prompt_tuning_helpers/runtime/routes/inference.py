@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from starlette.responses import StreamingResponse
 
 from ...engine import EngineError, Generation, GenerationRequest
 from ..catalogue import ServedModel
+from ..controls.generation import give
 from ..engine_errors import from_engine
 from ..http.waiting import while_connected
-from ..store.database import now
 from .operations import RequestContext
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class InferenceRequest:
     Args:
         generation: for the engine.
         card: the base model that answers.
+        asked: what was asked: the prompt, or what a conversation's last message says.
         input_text: the prompt, when the answer is to repeat it.
         shown: what is said of each token.
         warnings: what was asked for and is ignored.
@@ -49,6 +51,7 @@ class InferenceRequest:
 
     generation: GenerationRequest
     card: ServedModel
+    asked: str
     input_text: str | None = None
     shown: Shown = Shown()
     warnings: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ class InferenceRequest:
 async def answer(context: RequestContext, request: InferenceRequest) -> Generation:
     """Wait for the engine's answer; the engine drops a request whose client has hung up."""
     # In a thread, because the first request imports torch.
-    future = await run_in_threadpool(context.runtime.engine.generate, request.generation)
+    future = await run_in_threadpool(_ask, context, request)
     try:
         return await while_connected(context.request, asyncio.wrap_future(future))
     finally:
@@ -84,7 +87,7 @@ async def stream(
             loop.call_soon_threadsafe(parts.put_nowait, part)
 
     # What is wrong with the request is raised here, before the stream begins, and answered as an error of its own.
-    future = await run_in_threadpool(context.runtime.engine.generate, request.generation, put)
+    future = await run_in_threadpool(_ask, context, request, put)
     future.add_done_callback(lambda _: put(None))
 
     async def events() -> AsyncIterator[str]:
@@ -106,6 +109,16 @@ async def stream(
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
+def _ask(
+    context: RequestContext, request: InferenceRequest, on_part: Callable[[Generation], None] | None = None
+) -> Future[Generation]:
+    """Let the engine answer, unless a test has set an answer."""
+    canned = context.exchange.answer(request.asked) if context.exchange else None
+    if canned is None:
+        return context.runtime.engine.generate(request.generation, on_part)
+    return give(canned, request.generation, context.runtime.engine.count_tokens, on_part)
+
+
 def _rest(whole: Generation, sent: list[Generation]) -> Generation:
     """Give what is left of an answer when parts of it were sent."""
     return replace(
@@ -116,13 +129,14 @@ def _rest(whole: Generation, sent: list[Generation]) -> Generation:
     )
 
 
-def created_at() -> dict[str, str]:
+def created_at(context: RequestContext) -> dict[str, str]:
     """Say when an answer was made."""
-    return {"created_at": now()}
+    return {"created_at": context.runtime.clock.now()}
 
 
 def _event(number: int, data: dict[str, Any]) -> str:
-    return f"id: {number}\nevent: message\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    # In ASCII: the SDK's client takes whatever Unicode calls a line break, U+2028 in an answer say, for an event's end.
+    return f"id: {number}\nevent: message\ndata: {json.dumps(data)}\n\n"
 
 
 def _error(message: str) -> str:

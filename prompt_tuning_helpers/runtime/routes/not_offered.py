@@ -21,6 +21,16 @@ def refuse_fine_tuning(_: RequestContext) -> Response:
     raise not_found("Fine-tuning is not offered by the local runtime: tune a prompt, with POST /ml/v4/trainings.")
 
 
+def refuse_embeddings(_: RequestContext) -> Response:
+    """Refuse embeddings, which are not offered."""
+    raise not_found(f"Embeddings are not offered by the local runtime. {OFFERED}")
+
+
+def refuse_rerank(_: RequestContext) -> Response:
+    """Refuse reranking, which is not offered."""
+    raise not_found(f"Reranking is not offered by the local runtime. {OFFERED}")
+
+
 def refuse_prompt(_: RequestContext) -> Response:
     """Say that there are no stored prompts; the SDK asks before each deployment."""
     raise not_found("There is no prompt template of this id: prompt templates are not offered by the local runtime.")
@@ -35,6 +45,10 @@ def _refused(method: str, path: str) -> Operation:
     return Operation(method, path, refuse_fine_tuning, summary, query=None)
 
 
+OFFERED = (
+    "It generates text, with POST /ml/v1/text/generation; chats, with POST /ml/v1/text/chat; and counts tokens, with "
+    "POST /ml/v1/text/tokenization."
+)
 KINDS = ("functions", "experiments", "pipelines", "ai_services")
 # What such lists can be filtered by; no filter finds anything.
 FILTERS = (
@@ -59,5 +73,7 @@ OPERATIONS = [
     _refused("POST", "/ml/v1/fine_tunings"),
     _refused("GET", "/ml/v1/fine_tunings/{training_id}"),
     _refused("DELETE", "/ml/v1/fine_tunings/{training_id}"),
+    Operation("POST", "/ml/v1/text/embeddings", refuse_embeddings, "Refused: there are no embeddings", query=None),
+    Operation("POST", "/ml/v1/text/rerank", refuse_rerank, "Refused: there is no reranking", query=None),
     Operation("GET", "/wx/v1/prompts/{prompt_id}", refuse_prompt, "Refused: there are no prompt templates", query=None),
 ]

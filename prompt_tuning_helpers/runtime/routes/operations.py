@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..context import Runtime
+from ..controls import Exchange
 from ..http.errors import bad_request, not_found
 from ..http.fields import Fields, as_fields, parse_json, shorten
 from ..http.undeclared import check_query, check_version, no_spaces, unread
@@ -36,6 +37,7 @@ class RequestContext:
         body: the whole body, of at most ``body.LARGEST_BODY`` bytes; empty where the operation streams it.
         dialect: ``"cloud"``, or ``"cpd"`` for a client in Cloud Pak for Data mode.
         operation: what is asked for.
+        exchange: where tests look on; ``None`` unless they may.
         warnings: what the client is to be told of its request, as ``answer`` does.
     """
 
@@ -44,6 +46,7 @@ class RequestContext:
     body: bytes
     dialect: str
     operation: "Operation"
+    exchange: Exchange | None = None
     warnings: list[str] = field(default_factory=list)
 
     def path(self, name: str) -> str:
@@ -123,12 +126,16 @@ class RequestContext:
         if named is None:
             place = "query" if body is None else "body"
             raise bad_request(f"project_id is missing: add it to the {place}.", "missing_project_id")
-        if self.runtime.projects.get(named) is None:
+        return self.known_project(named)
+
+    def known_project(self, project_id: str) -> str:
+        """Give a project's id, if it is there."""
+        if self.runtime.projects.get(project_id) is None:
             raise not_found(
-                f"Project {shorten(named)} is not there. The runtime's own is {self.runtime.secrets.project_id}.",
+                f"Project {shorten(project_id)} is not there. The runtime's own is {self.runtime.secrets.project_id}.",
                 "project_not_found",
             )
-        return named
+        return project_id
 
     def page(self, default: int = 100) -> tuple[int, int]:
         """Read the limit and the start of a page from the query."""
@@ -189,6 +196,8 @@ class Operation:
         ignored: fields that the hosted service knows and that have no meaning here; they are warned of.
         strict: whether other fields are refused: those that filter have to be, and those of whose warning nobody hears.
         public: whether it is answered without a token.
+        control: whether it is for tests: open only to those that have the key itself, and only where tests may control
+            the runtime; it is neither recorded nor met by faults.
         streams_body: whether the handler reads the body itself.
         heavy: whether the handler, a plain function, takes so long or so much memory that few may run at once.
         differs: what the hosted service does otherwise, for ``IMPLEMENTED.md``.
@@ -203,6 +212,7 @@ class Operation:
     ignored: tuple[str, ...] = ()
     strict: bool = False
     public: bool = False
+    control: bool = False
     streams_body: bool = False
     heavy: bool = False
     differs: str = ""

@@ -51,14 +51,16 @@ async def generate_deployed_stream(context: RequestContext) -> Response:
 
 async def _generate(context: RequestContext, request: InferenceRequest) -> Response:
     generation = await answer(context, request)
-    return JSONResponse(_document(request, generation, first=True))
+    return JSONResponse(_document(context, request, generation, first=True))
 
 
 async def _stream(context: RequestContext, request: InferenceRequest) -> Response:
-    return await stream(context, request, lambda part, first: _document(request, part, first))
+    return await stream(context, request, lambda part, first: _document(context, request, part, first))
 
 
-def _document(request: InferenceRequest, generation: Generation, first: bool) -> dict[str, Any]:
+def _document(
+    context: RequestContext, request: InferenceRequest, generation: Generation, first: bool
+) -> dict[str, Any]:
     """Show an answer, or a part of one; the first alone tells of the input."""
     parameters = request.generation.parameters
     result: dict[str, Any] = {
@@ -76,7 +78,7 @@ def _document(request: InferenceRequest, generation: Generation, first: bool) ->
     if parameters.describe_generated:
         result["generated_tokens"] = [_token(token, request.shown) for token in generation.tokens]
     system = warnings_for(request.card, request.warnings)
-    return {"model_id": request.card.model_id, **created_at(), "results": [result], **system}
+    return {"model_id": request.card.model_id, **created_at(context), "results": [result], **system}
 
 
 def _token(token: Token, shown: Shown) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def read_text_request(body: Fields, card: ServedModel, soft_prompt: Path | None)
     return InferenceRequest(
         generation=GenerationRequest(card.model_id, prompt, generation_parameters, soft_prompt),
         card=card,
+        asked=prompt,
         input_text=prompt if options.flag("input_text") else None,
         shown=shown,
         warnings=warnings,

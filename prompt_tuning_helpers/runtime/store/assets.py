@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..._files import sync_folder
-from .database import Database, now
+from .database import Database
 from .table import Table
 
 
@@ -61,7 +61,16 @@ class Assets:
         tags: list[str] | None = None,
     ) -> Asset:
         """Record an asset without a file."""
-        asset = Asset(str(uuid.uuid4()), project_id, name, description, asset_type, mime_type, tags or [], now())
+        asset = Asset(
+            str(uuid.uuid4()),
+            project_id,
+            name,
+            description,
+            asset_type,
+            mime_type,
+            tags or [],
+            self._database.now(),
+        )
         self._assets.insert(asset)
         return asset
 
@@ -98,7 +107,7 @@ class Assets:
 
     def attach(self, asset: Asset, name: str, mime_type: str) -> Attachment:
         """Record a file that is about to be uploaded."""
-        attachment = Attachment(str(uuid.uuid4()), asset.id, name, mime_type, None, False, now())
+        attachment = Attachment(str(uuid.uuid4()), asset.id, name, mime_type, None, False, self._database.now())
         self._attachments.insert(attachment)
         return attachment
 

@@ -4,9 +4,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
+from ..clock import Clock
 from .state import State, StateError
 
 # The SQL that leads from each version of the tables to the next, beginning with none at all. What was released is
@@ -51,22 +51,19 @@ VERSION = len(MIGRATIONS)
 Column = tuple[str, str, int, int]  # its name, type, whether it may not be null, and its place in the primary key
 
 
-def now() -> str:
-    """Give the time, as watsonx.ai writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class Database:
     """The runtime's records. Calls are short; a commit is on disk when it returns.
 
     Args:
         state: the folder that holds the SQLite file, which is made if it is not there.
+        clock: what records are dated by.
 
     Raises:
         StateError: when the file is not as this version of the package, or an older one, left it.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(state.database, check_same_thread=False, isolation_level=None, timeout=30)
         self._connection.row_factory = sqlite3.Row
@@ -81,6 +78,10 @@ class Database:
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
                 raise StateError(f"{state.database} is damaged: {error}. {state.remedy}") from error
             raise
+
+    def now(self) -> str:
+        """Give the time that a record is dated by, as watsonx.ai writes it."""
+        return self._clock.now()
 
     def rows(self, query: str, *values: str | int | None) -> list[sqlite3.Row]:
         """Give all rows that a query gives."""
@@ -122,6 +123,17 @@ def is_of_runtime(path: Path) -> bool:
             return _columns_by_table(connection).keys() >= _expected(1).keys()
     except sqlite3.Error:
         return False
+
+
+def version_of(path: Path) -> int:
+    """Give the version of a database's tables, without changing anything.
+
+    Raises:
+        sqlite3.Error: when the file cannot be read as a database.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        # Versions were not recorded from the first.
+        return max(1, int(connection.execute("PRAGMA user_version").fetchone()[0]))
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, state: State) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .database import Database, now
+from .database import Database
 from .table import Table
 
 
@@ -55,7 +55,15 @@ class Deployments:
             ServingNameTaken: when another deployment, of whichever project, has the name.
         """
         made = Deployment(
-            str(uuid.uuid4()), project_id, model_id, name, description, tags, serving_name, now(), custom or {}
+            str(uuid.uuid4()),
+            project_id,
+            model_id,
+            name,
+            description,
+            tags,
+            serving_name,
+            self._database.now(),
+            custom or {},
         )
         with self._database.transaction():
             self._check_serving_name(made)
@@ -83,6 +91,11 @@ class Deployments:
     def find(self, id_or_name: str) -> Deployment | None:
         """Give the deployment with this id or else this serving name; inference names no project."""
         return self._table.get(id=id_or_name) or self.by_serving_name(id_or_name)
+
+    def project_of(self, id_or_name: str) -> str | None:
+        """Give the project of the deployment that ``find`` gives, if there is one."""
+        found = self.find(id_or_name)
+        return found.project_id if found else None
 
     def page(
         self,

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from .database import Database, now
+from .database import Database
 from .table import Table
 
 
@@ -30,7 +30,7 @@ class Projects:
 
     def create(self, name: str, description: str = "", project_id: str | None = None) -> Project:
         """Make a project; with an id that exists, leave that one as it is."""
-        project = Project(project_id or str(uuid.uuid4()), name, description, now())
+        project = Project(project_id or str(uuid.uuid4()), name, description, self._database.now())
         with self._database.transaction():
             existing = self.get(project.id)
             if existing is None:

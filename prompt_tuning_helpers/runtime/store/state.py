@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..._files import make_private_folder, remove, remove_temporary_files, write_file
+from ..program import PROGRAM
 
 OLD_LOGS = 3  # beside the newest one
 
@@ -106,7 +107,7 @@ class State:
     @property
     def remedy(self) -> str:
         """What to do about a part that is damaged."""
-        reset = f"python -m prompt_tuning_helpers.runtime reset --state {shlex.quote(str(self.root))}"
+        reset = f"{PROGRAM} reset --state {shlex.quote(str(self.root))}"
         return (
             f"Restore it from a backup, name another state folder, or start afresh with `{reset}`, which deletes all "
             "that the runtime keeps there."

@@ -4,13 +4,14 @@ import os
 
 from ..._files import PRIVATE_FILE, make_private_folder, sync_file, sync_folder
 from ..._ownership import complaint
+from ..program import PROGRAM
 from .database import is_of_runtime
 from .state import State, StateError, read_secrets
 
-TEXT = """\
+TEXT = f"""\
 This folder holds the state of a local watsonx.ai runtime, which is a part of the Python package prompt-tuning-helpers:
 its keys, uploaded data and tuned models. To end the runtime and delete what it keeps here, run
-    python -m prompt_tuning_helpers.runtime reset --state FOLDER
+    {PROGRAM} reset --state FOLDER
 This file says that the folder may be used in that way.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .database import Database, now
+from .database import Database
 from .models import Model, Models
 from .table import Table
 
@@ -61,7 +61,7 @@ class Trainings:
         self, training_id: str, project_id: str, name: str, description: str, tags: list[str], request: dict[str, Any]
     ) -> Training:
         """Record a training that waits for its turn."""
-        created = now()
+        created = self._database.now()
         training = Training(
             id=training_id,
             project_id=project_id,
@@ -111,7 +111,12 @@ class Trainings:
 
     def start(self, training_id: str) -> bool:
         """Record that a waiting training runs; give ``False`` if it no longer waits."""
-        return self._change(training_id, ("pending",), "state = 'running', running_at = COALESCE(running_at, ?)", now())
+        return self._change(
+            training_id,
+            ("pending",),
+            "state = 'running', running_at = COALESCE(running_at, ?)",
+            self._database.now(),
+        )
 
     def wait_again(self, training_id: str) -> bool:
         """Record that a running training resumes later."""
@@ -124,19 +129,25 @@ class Trainings:
 
     def cancel(self, training_id: str) -> bool:
         """Record that a training is canceled; give ``False`` if it is over already."""
-        return self._change(training_id, ("pending", "running"), "state = 'canceled', completed_at = ?", now())
+        return self._change(
+            training_id, ("pending", "running"), "state = 'canceled', completed_at = ?", self._database.now()
+        )
 
     def fail(self, training_id: str, code: str, message: str) -> bool:
         """Record why a training failed; give ``False`` if it is over already."""
         failure = json.dumps({"code": code, "message": message})
         return self._change(
-            training_id, ("pending", "running"), "state = 'failed', failure = ?, completed_at = ?", failure, now()
+            training_id,
+            ("pending", "running"),
+            "state = 'failed', failure = ?, completed_at = ?",
+            failure,
+            self._database.now(),
         )
 
     def complete(self, training: Training) -> bool:
         """Record a training's end together with its model; give ``False`` if it is over already, or deleted."""
         tuning = training.request["prompt_tuning"]
-        finished = now()
+        finished = self._database.now()
         model = Model(
             id=training.model_id,
             project_id=training.project_id,
@@ -171,6 +182,6 @@ class Trainings:
         with self._database.transaction() as connection:
             changed = connection.execute(
                 f"UPDATE trainings SET {change}, modified_at = ? WHERE id = ? AND state IN ({marks})",
-                (*values, now(), training_id, *states),
+                (*values, self._database.now(), training_id, *states),
             ).rowcount
         return changed > 0

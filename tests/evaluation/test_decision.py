@@ -1,0 +1,66 @@
+"""Mistakes to read, and the decision whether a tuned model is worth having."""
+
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, multinomial
+
+from prompt_tuning_helpers.evaluation import Comparison, compare, decide, mistakes
+from prompt_tuning_helpers.evaluation.decision import rows_to_tell
+
+
+def comparison(only_tuned: int, only_rival: int, n: int = 100) -> Comparison:
+    """One in which each model gets so many rows right that the other does not, and half of the rest are right."""
+    rest = n - only_tuned - only_rival
+    shared = ["a" if row % 2 else "b" for row in range(rest)]
+    tuned = ["a"] * only_tuned + ["b"] * only_rival + shared
+    rival = ["b"] * only_tuned + ["a"] * only_rival + shared
+    return compare(["a"] * n, tuned, rival, ["a", "b"], rival="counting words")
+
+
+@pytest.mark.parametrize(
+    ("only_tuned", "only_rival", "take", "said"),
+    [
+        (30, 5, True, 'Take the tuned model. Of 100 rows it gets about 25 more right than "counting words"'),
+        (5, 30, False, 'Do not take the tuned model: "counting words" is better'),
+        (12, 10, False, 'Do not take the tuned model as yet: it has not been shown to be better than "counting words"'),
+        (10, 12, False, 'Do not take the tuned model as yet: it has not been shown to be better than "counting words"'),
+        (0, 0, False, 'Do not take the tuned model as yet: it has not been shown to be better than "counting words"'),
+    ],
+)
+def test_a_tuned_model_is_taken_if_it_is_better_by_more_than_chance(
+    only_tuned: int, only_rival: int, take: bool, said: str
+) -> None:
+    compared = comparison(only_tuned, only_rival)
+    decision = decide(compared, minutes=4.26, tuned_seconds=12, rival_seconds=0.04)
+    assert decision.take_tuned is take
+    assert decision.advice.startswith(said)
+    assert f"{compared.tuned.accuracy:.3f}" in decision.advice
+    assert f"{compared.base.accuracy:.3f}" in decision.advice
+    assert ("If it really is ahead" in decision.advice) is (only_tuned == 12)
+    assert decision.costs == (
+        "What it costs: the tuning took 4.3 min. To answer 100 rows, the tuned model took 12.0 s and "
+        '"counting words" 0.0 s.'
+    )
+    assert str(decision).split("\n\n") == [compared.verdict, decision.advice, decision.costs]
+    assert "<b>Do not" in decision._repr_html_() or take
+
+
+@pytest.mark.parametrize(("only_one", "only_other"), [(0.2, 0.1), (0.15, 0.12), (0.3, 0.05)])
+def test_so_many_rows_tell_two_models_apart_in_four_of_five_tries(only_one: float, only_other: float) -> None:
+    rows = rows_to_tell(only_one, only_other)
+    assert rows == rows_to_tell(only_other, only_one)
+    shares = [only_one, only_other, 1 - only_one - only_other]
+    tries = multinomial(rows, shares, seed=0).rvs(2000)
+    told = [binomtest(one, one + other).pvalue < 0.05 for one, other, _ in tries.tolist() if one + other]
+    assert sum(told) / len(tries) == pytest.approx(0.78, abs=0.05)  # the exact test is a little stricter
+
+
+def test_mistakes_are_shown_in_the_order_of_what_is_confused() -> None:
+    rows = pd.DataFrame({"input": list("uvwxyz"), "output": ["b", "a", "b", "a", "b", "a"]})
+    table = mistakes(rows, ["b", "B", "a", "hm", "a", "Label: a"])
+    assert table.to_dict("split") == {
+        "index": [3, 1, 2, 4],
+        "columns": ["input", "true label", "answered"],
+        "data": [["x", "a", "'hm'"], ["v", "a", "b"], ["w", "b", "a"], ["y", "b", "a"]],
+    }
+    assert mistakes(rows, rows["output"].tolist()).empty
