@@ -187,7 +187,8 @@ def _random_move(move: Tensor, generator: torch.Generator) -> Tensor:
     """Draw moves of the same lengths in random directions."""
     drawn = torch.randn(move.shape, generator=generator).to(move.device)
     directions: Tensor = normalize(drawn, dim=1)
-    return directions * move.norm(dim=1, keepdim=True)
+    moved: Tensor = directions * move.norm(dim=1, keepdim=True)
+    return moved
 
 
 def geometry(prompt: Tuned, embedding: Tensor, seed: int) -> list[Json]:
