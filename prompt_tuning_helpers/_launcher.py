@@ -30,6 +30,7 @@ LOCAL_REQUIREMENTS = (
     "regex",
     "safetensors",
     "starlette",
+    "tokenizers",
     "torch",
     "transformers",
     "trustme",

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 from .errors import EngineError, NoChatTemplate
+from .tokenizer_file import FileTokenizer
 
 TEMPLATE_SECONDS = 10.0
 _TEMPLATE_FILE = "<template>"  # what Jinja calls the code of a template that comes from no file
@@ -27,6 +28,8 @@ def render(model_id: str, tokenizer: Any, messages: list[dict[str, Any]]) -> str
     """
     if not tokenizer.chat_template:
         raise NoChatTemplate(f"{model_id} has no chat template. Use text generation with a plain prompt.")
+    if isinstance(tokenizer, FileTokenizer):
+        tokenizer.load_transformers()  # before the template's time begins to run
     try:
         with _at_most(TEMPLATE_SECONDS):
             prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

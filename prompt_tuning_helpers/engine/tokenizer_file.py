@@ -110,6 +110,10 @@ class FileTokenizer:
         """Return the prompt of a conversation, by transformers."""
         return self._complete.apply_chat_template(messages, **{"chat_template": self.chat_template, **options})
 
+    def load_transformers(self) -> None:
+        """Load transformers' tokenizer now, which takes seconds, rather than when it is first needed."""
+        _ = self._complete
+
     def to_json(self) -> str:
         """Return the tokenizer as its file describes it."""
         text: str = self._backend.to_str()

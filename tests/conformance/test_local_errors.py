@@ -21,7 +21,7 @@ UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 def test_wrong_key_is_told_at_once(live_runtime: Endpoint) -> None:
     started = time.monotonic()
-    with pytest.raises(InvalidCredentialsError, match="runtime env"):
+    with pytest.raises(InvalidCredentialsError, match="local-watsonx env"):
         APIClient(make_credentials(live_runtime, api_key="wrong"))
     assert time.monotonic() - started < 2, "the SDK repeats a 401 for two seconds"
 

@@ -23,8 +23,12 @@ OF_PLACES = (
 
 
 def placeless() -> dict[str, str]:
-    """This process's environment without what tells of a service, a secret or settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OF_PLACES)}
+    """This process's environment without what tells of a service, a secret or settings, or goes past a proxy."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OF_PLACES) and name.upper() != "NO_PROXY"
+    }
 
 
 def offline_environment(attempts: Path) -> dict[str, str]:

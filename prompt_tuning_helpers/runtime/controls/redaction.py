@@ -1,5 +1,6 @@
 """Takes secrets out of what is recorded of a request: keys and tokens, wherever they stand."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -38,7 +39,10 @@ class Redaction:
             return {self.text(name): self.document(item) for name, item in value.items() if not _is_secret(name)}
         if isinstance(value, list):
             return [self.document(item) for item in value]
-        return self.text(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return self.text(value)
+        # A number with the digits of a secret is hidden, too: whoever wrote it may have meant the secret.
+        return HIDDEN if self._secret.search(json.dumps(value)) else value
 
     def text(self, text: str) -> str:
         """Hide the secrets in a text."""
