@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
-from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, TuningSettings, loading
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
@@ -43,18 +43,9 @@ class Quality:
 def quality(seed: int) -> Quality:
     """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
     settings = replace(LOCAL_SETTINGS, seed=seed)
-    loaded = loading.load("smollm2")
-    data = encode_rows(read_rows(reviews_path("train")), loaded.tokenizer, settings)
-    prompt = initialise(loaded.model, loaded.tokenizer, settings)
-
-    def work() -> None:
-        nonlocal prompt
-        prompt = tune(loaded.model, prompt, data, settings)
-
-    took = seconds(work)
     with tempfile.TemporaryDirectory() as folder:
         soft_prompt = Path(folder) / "soft_prompt"
-        save(soft_prompt, prompt, "smollm2", settings)
+        took = tune_soft_prompt(reviews_path("train"), settings, soft_prompt)
         answers = _answers(soft_prompt)
     test = datasets.load_rows(reviews_path("test"))
     scores = evaluate(test["output"].tolist(), answers)
@@ -62,6 +53,30 @@ def quality(seed: int) -> Quality:
     labels = [label for label, is_plain in zip(test["output"], plain, strict=True) if is_plain]
     plain_answers = [answer for answer, is_plain in zip(answers, plain, strict=True) if is_plain]
     return Quality(scores.accuracy, scores.f1, evaluate(labels, plain_answers).accuracy, took)
+
+
+def tune_soft_prompt(file: Path, settings: TuningSettings, folder: Path) -> float:
+    """Tune a soft prompt for SmolLM2 and save it.
+
+    Args:
+        file: of the training rows.
+        settings: of the run.
+        folder: of the soft prompt; must not exist.
+
+    Returns:
+        The seconds from loaded weights to the soft prompt.
+    """
+    loaded = loading.load("smollm2")
+    data = encode_rows(read_rows(file), loaded.tokenizer, settings)
+    prompt = initialise(loaded.model, loaded.tokenizer, settings)
+
+    def work() -> None:
+        nonlocal prompt
+        prompt = tune(loaded.model, prompt, data, settings)
+
+    took = seconds(work)
+    save(folder, prompt, "smollm2", settings)
+    return took
 
 
 def mean(results: list[Quality], name: str) -> float:

@@ -19,15 +19,12 @@ from prompt_tuning_helpers.engine import (
     GenerationParameters,
     GenerationRequest,
     TuningSettings,
-    loading,
 )
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
-from prompt_tuning_helpers.engine.rows import encode_rows, read_rows, wrap
+from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.settings import Guide
-from prompt_tuning_helpers.engine.soft_prompt import initialise, save
-from prompt_tuning_helpers.engine.tune import tune
 
-from .measure import seconds
+from .quality import tune_soft_prompt
 
 MODEL = "smollm2"
 DATA = Path(__file__).parents[1] / "data"
@@ -131,20 +128,10 @@ def tuned(engine: Engine, seed: int, part: str) -> tuple[Scores, Scores, float]:
     Returns:
         The scores of choosing a label and of writing freely, and the seconds that tuning took.
     """
-    settings = replace(SETTINGS, seed=seed)
-    loaded = loading.load(MODEL)
-    data = encode_rows(read_rows(path_of("train")), loaded.tokenizer, settings)
-    prompt = initialise(loaded.model, loaded.tokenizer, settings)
-
-    def work() -> None:
-        nonlocal prompt
-        prompt = tune(loaded.model, prompt, data, settings)
-
-    took = seconds(work)
     rows = datasets.load_rows(path_of(part))
     with tempfile.TemporaryDirectory() as folder:
         soft_prompt = Path(folder) / "soft_prompt"
-        save(soft_prompt, prompt, MODEL, settings)
+        took = tune_soft_prompt(path_of("train"), replace(SETTINGS, seed=seed), soft_prompt)
         chosen, written = (
             evaluate(rows["output"].tolist(), answers(engine, rows["input"].tolist(), free, soft_prompt), LABELS)
             for free in (False, True)

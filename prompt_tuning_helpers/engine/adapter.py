@@ -12,10 +12,9 @@ from typing import Any
 from .._files import PRIVATE_FILE
 from .errors import EngineError, UnusableModel, reason_of
 from .settings import FIELD, TuningSettings, check_settings, check_verbalizer
-from .soft_prompt import SETTINGS_FILE, WEIGHTS_FILE, read_embeddings
+from .soft_prompt import CONFIG_FILE, SETTINGS_FILE, WEIGHTS_FILE, read_embeddings
 
-CONFIG_FILE = "adapter_config.json"  # PEFT's name
-KIND = "PROMPT_TUNING"  # PEFT's name, too
+KIND = "PROMPT_TUNING"  # PEFT's name
 
 
 @dataclass(frozen=True)
