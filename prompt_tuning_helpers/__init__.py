@@ -23,6 +23,7 @@ from .evaluation import (
     score_table,
     word_counts_baseline,
 )
+from .folding import folded
 from .lesson import find_settings, settings_for
 from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
 from .probabilities import label_probabilities
@@ -64,6 +65,7 @@ __all__ = [
     "deployed",
     "evaluate",
     "find_settings",
+    "folded",
     "label_probabilities",
     "majority_baseline",
     "mistakes",

@@ -1,13 +1,13 @@
 """The lesson's task, and nothing else's: reviews of a dog groomer, their labels, and settings for each base model."""
 
 import re
-from dataclasses import fields, replace
-from math import ceil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .engine.settings import TuningSettings
-from .evaluation import LABELS
+from .evaluation import LABELS, parse_label
 from .i18n import say
 from .search import search_settings
 from .tuning import PromptTuningSettings, tunable_models
@@ -18,17 +18,59 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXAMPLES",
+    "HAND_WRITTEN",
     "INIT_TEXT",
+    "INSTRUCTION",
     "LABELS",
     "LOCAL_SETTINGS",
     "TEMPLATE",
+    "HardPrompt",
     "find_settings",
+    "review_of",
     "reviews_path",
     "settings_for",
+    "start_of",
 ]
 
 PACKAGE = Path(__file__).parent
 MOST_EPOCHS = 50  # the service's limit
+
+REVIEW = re.compile(r"Comment: (.*)\nSatisfaction:\n", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class HardPrompt:
+    """A prompt in words.
+
+    Args:
+        template: the whole text; ``{{input}}`` stands for a row's input, or ``{{review}}`` for the review alone.
+        words: what the model should say of an unsatisfied and of a satisfied customer.
+    """
+
+    template: str
+    words: tuple[str, str] = LABELS
+
+    def fill(self, inputs: Sequence[str]) -> list[str]:
+        """Write the prompt for each of the inputs of the lesson's files.
+
+        Raises:
+            ValueError: if the template takes the review alone, and an input has another form.
+        """
+        if "{{review}}" in self.template:
+            return [self.template.replace("{{review}}", review_of(text)) for text in inputs]
+        return [self.template.replace("{{input}}", text) for text in inputs]
+
+    def read(self, answers: Sequence[object]) -> list[str | None]:
+        """Read the label out of each answer; ``None`` where there is none, or more than one."""
+        label_of = dict(zip(self.words, LABELS, strict=True))
+        words = [parse_label(answer, self.words) for answer in answers]
+        return [None if word is None else label_of[word] for word in words]
+
+
+# What each row of the lesson's files says.
+INSTRUCTION = HardPrompt("{{input}}")
+
+HAND_WRITTEN = HardPrompt("Review: {{review}}\nSentiment:", ("negative", "positive"))
 
 # A few reviews, made up for this purpose: a soft prompt that starts from solved examples starts from a model that
 # already has a hint of the task, where one that starts from an instruction has to find it first.
@@ -104,6 +146,27 @@ def reviews_path(split: str) -> Path:
     return installed if installed.exists() else PACKAGE.parent / "data" / name
 
 
+def review_of(prompt: str) -> str:
+    """Find the review inside an input of the lesson's files.
+
+    Raises:
+        ValueError: if the input has another form.
+    """
+    found = REVIEW.search(prompt)
+    if not found:
+        raise ValueError(f"This is no input of the lesson's files: {prompt[:80]!r}")
+    return found[1]
+
+
+def start_of(settings: PromptTuningSettings) -> HardPrompt:
+    """Give the words that a soft prompt starts from, with the template around the input, as a hard prompt.
+
+    Args:
+        settings: to tune with.
+    """
+    return HardPrompt(settings.init_text + settings.verbalizer)
+
+
 def find_settings(client: "APIClient", base_model: str, train: "pd.DataFrame") -> PromptTuningSettings:
     """Find the lesson's settings for a base model: look them up, or search them where nobody has measured any.
 
@@ -152,4 +215,6 @@ def settings_for(base_model: str, rows: int) -> PromptTuningSettings:
     settings, measured = next(
         (settings, measured) for pattern, settings, measured in SETTINGS if re.search(pattern, base_model, re.I)
     )
-    return replace(settings, num_epochs=min(MOST_EPOCHS, max(1, ceil(settings.num_epochs * max(1.0, measured / rows)))))
+    return replace(
+        settings, num_epochs=min(MOST_EPOCHS, max(1, round(settings.num_epochs * max(1.0, measured / rows))))
+    )

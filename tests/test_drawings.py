@@ -15,6 +15,7 @@ from prompt_tuning_helpers import datasets
 from prompt_tuning_helpers.engine import sources
 from prompt_tuning_helpers.lesson import reviews_path
 from tools import draw_soft_prompt as drawing
+from tools import svg
 
 ROOT = Path(__file__).parents[1]
 DRAWN = drawing.draw_all()
@@ -30,6 +31,7 @@ STANDS_ON = {
     "small": ("ink", ["card", "frozen"]),
     "bold": ("ink", ["card", "frozen"]),
     "on-trained": ("on-trained", ["trained"]),
+    "small on-trained": ("on-trained", ["trained"]),
     "trained-text": ("trained", ["card"]),
     "bold trained-text": ("trained", ["card"]),
     "gradient-text": ("gradient", ["card"]),
@@ -41,6 +43,17 @@ STANDS_ON = {
 def name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+def alternative_texts() -> dict[str, str]:
+    """The alternative text of each picture, by its path in the notebooks."""
+    described = {}
+    for language, words in drawing.WORDS.items():
+        ending = "svg" if language == "en" else f"{language}.svg"
+        described[f"images/soft_prompt.{ending}"] = words.soft_prompt_alt
+        described[f"images/methods.{ending}"] = words.methods_alt
+        described[f"images/opened.{ending}"] = drawing.opened_alternative(words)
+    return described
 
 
 def texts_of(picture: str) -> list[ElementTree.Element]:
@@ -86,11 +99,13 @@ def test_a_drawing_is_small_and_has_alternative_text(name: str) -> None:
 
 
 def test_each_language_has_words_of_its_own() -> None:
-    alternatives = [text for words in drawing.WORDS.values() for text in (words.soft_prompt_alt, words.methods_alt)]
+    alternatives = alternative_texts().values()
     assert len(set(alternatives)) == len(DRAWN)
-    same = {drawing.REVIEW, "LoRA", "…", "⋮", "", *(token for token, _, _ in drawing.TOKENS)}
+    read = {token["before"][0]["token"].strip(" ") for token in drawing.opened_soft_prompt()["tokens"]}
+    same = {drawing.REVIEW, "LoRA", "…", "⋮", "", *(token for token, _, _ in drawing.TOKENS), *read}
     for ending in ("es.svg", "zh.svg"):
-        for english, other in (("soft_prompt.svg", f"soft_prompt.{ending}"), ("methods.svg", f"methods.{ending}")):
+        pictures = ("soft_prompt", "methods", "opened")
+        for english, other in ((f"{picture}.svg", f"{picture}.{ending}") for picture in pictures):
             for one, two in zip(texts_of(DRAWN[english]), texts_of(DRAWN[other]), strict=True):
                 letters = re.sub(r"[^\w]|\d", "", one.text or "")
                 assert one.text != two.text or not letters or (one.text or "").strip("“”") in same, one.text
@@ -101,17 +116,17 @@ def test_every_text_has_contrast_in_light_and_dark(name: str) -> None:
         colour, grounds = STANDS_ON[text.get("class", "")]
         for ground in grounds:
             for shade in (0, 1):
-                measured = contrast(drawing.COLOURS[colour][shade], drawing.COLOURS[ground][shade])
+                measured = contrast(svg.COLOURS[colour][shade], svg.COLOURS[ground][shade])
                 assert measured >= LEAST_CONTRAST, (text.text, colour, ground, shade)
 
 
 def test_every_text_stays_inside(name: str) -> None:
     for text in texts_of(DRAWN[name]):
         kind = text.get("class", "")
-        width = width_of(text.text or "", SMALL if kind == "small" else FONT_SIZE, "bold" in kind)
+        width = width_of(text.text or "", SMALL if "small" in kind else FONT_SIZE, "bold" in kind)
         left = float(text.get("x", "")) - (width / 2 if text.get("text-anchor") == "middle" else 0)
         assert left >= MARGIN, text.text
-        assert left + width <= drawing.WIDTH - MARGIN, text.text
+        assert left + width <= svg.WIDTH - MARGIN, text.text
 
 
 def test_the_review_is_one_of_the_training_file_with_its_label() -> None:
@@ -129,6 +144,18 @@ def test_the_numbers_are_those_of_the_comparison() -> None:
             measured[line["method"]] = line["trained_parameters"]
     assert {name: measured[name] for name in drawing.TRAINED} == drawing.TRAINED
     assert drawing.TRAINED["prompt-100"] == drawing.VIRTUAL_TOKENS * drawing.LENGTH
+
+
+def test_the_soft_prompt_is_read_as_the_comparison_did(name: str) -> None:
+    """Word by word, three times; and what is said of it holds."""
+    if not name.startswith("opened"):
+        return
+    opened = drawing.opened_soft_prompt()
+    words = [token["after"][0]["token"].strip(" ").replace("\n", "\u21b5") for token in opened["tokens"]]
+    drawn = [text.text for text in texts_of(DRAWN[name])]
+    assert [text for text in drawn if text in words] == words * 3
+    for accuracy in ("accuracy_before", "accuracy", "accuracy_as_words"):
+        assert any(str(round(opened[accuracy] * opened["n"])) in (text or "") for text in drawn)
 
 
 @pytest.mark.slow
@@ -153,11 +180,7 @@ def test_the_tokens_and_vectors_are_those_of_the_model() -> None:
 
 
 def test_notebooks_describe_the_drawings_in_their_own_words() -> None:
-    described: dict[str, str] = {}
-    for language, words in drawing.WORDS.items():
-        ending = "svg" if language == "en" else f"{language}.svg"
-        described[f"images/soft_prompt.{ending}"] = words.soft_prompt_alt
-        described[f"images/methods.{ending}"] = words.methods_alt
+    described = alternative_texts()
     shown = set()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]

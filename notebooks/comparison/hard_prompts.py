@@ -1,13 +1,12 @@
 """Prompts written by hand: five wordings, with or without examples, and the words that they ask for."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Example = tuple[str, str]  # a prompt of the lesson's files and its output, "0" or "1"
+from prompt_tuning_helpers.lesson import review_of
 
-_REVIEW = re.compile(r"Comment: (.*)\nSatisfaction:\n", re.DOTALL)
+Example = tuple[str, str]  # a prompt of the lesson's files and its output, "0" or "1"
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,6 @@ WORDINGS = {
         "Is the customer who wrote this review satisfied? Answer Yes or No.\n\n{review}", ("No", "Yes"), is_chat=True
     ),
 }
-
-
-def review_of(prompt: str) -> str:
-    """Find the review inside a prompt of the lesson's files.
-
-    Raises:
-        ValueError: if the prompt has another form.
-    """
-    found = _REVIEW.search(prompt)
-    if not found:
-        raise ValueError(f"This is no prompt of the lesson's files: {prompt[:80]!r}")
-    return found[1]
 
 
 def write(wording: Wording, examples: Sequence[Example], prompt: str, tokenizer: Any) -> str:

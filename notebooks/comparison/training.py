@@ -28,6 +28,7 @@ from prompt_tuning_helpers.engine.soft_prompt import initialise, save
 from prompt_tuning_helpers.engine.trainer import BETAS
 from prompt_tuning_helpers.engine.tune import learning_rate_factor, minibatches, tune
 from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.lesson import review_of
 
 from . import hard_prompts
 from .asking import first_tokens, load_network, margins, no_soft_prompt
@@ -121,7 +122,7 @@ def _write_prompt(
     tokenizer = loading.load_tokenizer(model)
     write = partial(hard_prompts.write, wording, examples, tokenizer=tokenizer)
     asked = rows[0].input
-    kept_bytes = len(write(asked).encode()) - len(hard_prompts.review_of(asked).encode())
+    kept_bytes = len(write(asked).encode()) - len(review_of(asked).encode())
     ask = _asker(TransformersModel(load_network(model)), tokenizer, write, wording.words)
     return TrainedClassifier(ask, 0, kept_bytes, 0.0, peak_memory_mb())
 
@@ -136,11 +137,11 @@ def _count_words(
 
     classifier = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=candidate, max_iter=1000))
     started = process_time()
-    classifier.fit([hard_prompts.review_of(row.input) for row in rows], [row.output for row in rows])
+    classifier.fit([review_of(row.input) for row in rows], [row.output for row in rows])
     seconds = process_time() - started
 
     def ask(prompts: Sequence[str]) -> list[float]:
-        decided: list[float] = classifier.decision_function([hard_prompts.review_of(p) for p in prompts]).tolist()
+        decided: list[float] = classifier.decision_function([review_of(p) for p in prompts]).tolist()
         return decided
 
     regression = classifier[-1]

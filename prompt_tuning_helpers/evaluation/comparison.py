@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from ..i18n import paragraph, say
 from .intervals import bootstrap
+from .overview import check_comparable
 from .scores import LabelledRows, Scores, read_labels
 from .tables import html_table, text_table
 from .tasks import LabelTask, TextTask, has_texts, read_rows
@@ -57,16 +58,23 @@ class _SideBySide:
     def verdict(self) -> str:
         """The result in plain words."""
 
-    def save(self, path: str | Path = "scores.json") -> Path:
+    def save(self, path: str | Path = "scores.json", rivals: Mapping[str, Scores | TextScores] | None = None) -> Path:
         """Write the two measures of both models, accuracy and F1 for instance, and the number of rows, as JSON.
 
         Args:
             path: of the file.
+            rivals: names and scores of others on the same rows, to be written as well.
 
         Returns:
             The path.
+
+        Raises:
+            ValueError: if the rivals' scores are not of the same rows and of the same kind.
         """
+        others = dict(rivals or {})
+        check_comparable({**self.models, **others})
         scores = {"base": self.base.values, "tuned": self.tuned.values, "n": self.tuned.n}
+        scores["rivals"] = {name: each.values for name, each in others.items()}
         path = Path(path)
         path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         return path

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparison.hard_prompts import WORDINGS, Example, Wording, review_of, write
+from comparison.hard_prompts import WORDINGS, Example, Wording, write
 from comparison.plan import FULL
 from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine.loading import load_tokenizer
-from prompt_tuning_helpers.lesson import reviews_path
+from prompt_tuning_helpers.lesson import review_of, reviews_path
 
 INSTRUCTION = (
     "Decide whether the customer of a dog grooming business is satisfied. "

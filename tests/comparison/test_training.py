@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from comparison import hard_prompts, training
 from comparison.asking import first_tokens, load_network, margins, no_soft_prompt
-from comparison.hard_prompts import review_of
 from comparison.methods import GradientMethod, Method, PromptCandidate
 from comparison.plan import FULL, lesson_settings
 from comparison.training import adapt, train
@@ -24,7 +23,7 @@ from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, read_rows, wrap
 from prompt_tuning_helpers.evaluation import LABELS
-from prompt_tuning_helpers.lesson import reviews_path
+from prompt_tuning_helpers.lesson import review_of, reviews_path
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from prompt_tuning_helpers.evaluation import by_phenomenon, compare, parse_label
+from prompt_tuning_helpers.evaluation import by_phenomenon, compare, evaluate, parse_label
 
 TRUTH = ["1", "1", "1", "0", "0", "0"]
 
@@ -54,7 +54,13 @@ def test_scores_are_saved_as_json(tmp_path: Path) -> None:
         "base": {"accuracy": 0.5, "f1": pytest.approx(2 / 3)},
         "tuned": {"accuracy": 1.0, "f1": 1.0},
         "n": 6,
+        "rivals": {},
     }
+    rivals = {"always 1": comparison.base, "as tuned": comparison.tuned}
+    saved = json.loads(comparison.save(tmp_path / "scores.json", rivals).read_text())
+    assert saved["rivals"] == {"always 1": saved["base"], "as tuned": saved["tuned"]}
+    with pytest.raises(ValueError, match="6 and of 5 rows"):
+        comparison.save(tmp_path / "scores.json", {"of fewer": evaluate(TRUTH[:5], TRUTH[:5])})
 
 
 def test_phenomena_are_counted_one_by_one() -> None:
