@@ -26,6 +26,7 @@ __all__ = [
     "TEMPLATE",
     "HardPrompt",
     "find_settings",
+    "prompt_of",
     "review_of",
     "reviews_path",
     "settings_for",
@@ -35,6 +36,11 @@ __all__ = [
 PACKAGE = Path(__file__).parent
 MOST_EPOCHS = 50  # the service's limit
 
+# The input of each row of the lesson's files, and how the review is found in it.
+INPUT = (
+    "Decide whether the customer of a dog grooming business is satisfied. Answer 1 for satisfied and 0 for not "
+    "satisfied.\nComment: {{review}}\nSatisfaction:\n"
+)
 REVIEW = re.compile(r"Comment: (.*)\nSatisfaction:\n", re.DOTALL)
 
 
@@ -156,6 +162,15 @@ def review_of(prompt: str) -> str:
     if not found:
         raise ValueError(f"This is no input of the lesson's files: {prompt[:80]!r}")
     return found[1]
+
+
+def prompt_of(review: str) -> str:
+    """Write the input of the lesson's files around a review.
+
+    Args:
+        review: its text.
+    """
+    return INPUT.replace("{{review}}", review)
 
 
 def start_of(settings: PromptTuningSettings) -> HardPrompt:

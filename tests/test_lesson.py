@@ -9,9 +9,21 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from prompt_tuning_helpers import PromptTuningSettings, find_settings, settings_for
+from prompt_tuning_helpers import PromptTuningSettings, datasets, find_settings, settings_for
 from prompt_tuning_helpers.engine.defaults import complete_settings, default_settings
-from prompt_tuning_helpers.lesson import INIT_TEXT, LOCAL_SETTINGS, TEMPLATE, reviews_path
+from prompt_tuning_helpers.lesson import (
+    EXAMPLES,
+    HAND_WRITTEN,
+    INIT_TEXT,
+    INSTRUCTION,
+    LOCAL_SETTINGS,
+    TEMPLATE,
+    HardPrompt,
+    prompt_of,
+    review_of,
+    reviews_path,
+    start_of,
+)
 
 TRAIN = pd.DataFrame([{"input": "Kind!", "output": "1"}, {"input": "Late.", "output": "0"}] * 20)
 SMALL, LARGE = "HuggingFaceTB/SmolLM2-135M-Instruct", "ibm/granite-3-8b-instruct"
@@ -96,3 +108,39 @@ def test_the_reviews_are_found_installed_or_in_the_checkout(tmp_path: Path, monk
     assert reviews_path("test") == installed
     with pytest.raises(ValueError, match='no "dev"'):
         reviews_path("dev")
+
+
+def test_a_prompt_takes_the_whole_input_or_the_review_alone() -> None:
+    row = prompt_of("Kind!")
+    assert INSTRUCTION.fill([row]) == [row]
+    assert HardPrompt("Is this kind? {{review}}").fill([row, prompt_of("Late.\nTwice.")]) == [
+        "Is this kind? Kind!",
+        "Is this kind? Late.\nTwice.",
+    ]
+    assert HAND_WRITTEN.fill([row])[0].endswith("Kind!\nSentiment:")
+    with pytest.raises(ValueError, match="no input of the lesson's files: 'Kind!'"):
+        HAND_WRITTEN.fill(["Kind!"])
+
+
+def test_the_words_of_a_prompt_are_read_as_labels() -> None:
+    answers = [" positive\n\nReview: bad", "Negative", "positive or negative?", "1", None]
+    assert HAND_WRITTEN.read(answers) == ["1", "0", None, None, None]
+    assert INSTRUCTION.read(["1", " 0\n", "positive"]) == ["1", "0", None]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_each_row_of_the_files_is_the_input_around_a_review(split: str) -> None:
+    for text in datasets.load_rows(reviews_path(split))["input"]:
+        assert prompt_of(review_of(text)) == text
+
+
+def test_the_start_of_a_soft_prompt_shows_its_examples_and_ends_like_the_template() -> None:
+    (text,) = start_of(settings_for(SMALL, 320)).fill([prompt_of("Kind!")])
+    assert text.startswith(f"Comment: {EXAMPLES[0][0]}\nSatisfaction:\n{EXAMPLES[0][1]}\n")
+    assert text.endswith(TEMPLATE.replace("{{input}}", prompt_of("Kind!")))
+
+
+def test_about_as_many_updates_whatever_the_number_of_rows() -> None:
+    usual = settings_for(SMALL, 320).num_epochs * 320
+    for rows in (280, 240, 160, 80):
+        assert abs(settings_for(SMALL, rows).num_epochs * rows - usual) <= rows / 2

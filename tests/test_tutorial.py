@@ -58,8 +58,12 @@ def test_the_tuned_model_beats_the_base_model(tmp_path: Path, monkeypatch: pytes
     assert scores["n"] == 120
     assert scores["tuned"]["accuracy"] > scores["base"]["accuracy"] + 0.2
     assert scores["tuned"]["f1"] > scores["base"]["f1"]
+    assert scores["rivals"]["instruction"] == scores["base"]
+    best = max(rival["accuracy"] for rival in scores["rivals"].values())
+    assert scores["base"]["accuracy"] + 0.2 < best < scores["tuned"]["accuracy"], "a rival that is no straw man"
     executed = json.loads((ROOT / "build" / "prompt_tuning_tutorial.ipynb").read_text(encoding="utf-8"))
-    (compared,) = [cell for cell in executed["cells"] if cell["id"] == "compare"]
-    verdict = "".join(compared["outputs"][0]["data"]["text/plain"])
-    assert "would be rare (exact McNemar's test, p" in verdict, verdict
-    assert "the tuned model is better" in verdict, verdict
+    outputs = {cell["id"]: cell["outputs"] for cell in executed["cells"] if cell["cell_type"] == "code"}
+    rival = "".join(outputs["best-rival"][0]["text"]).splitlines()[0]
+    verdict = "".join(outputs["compare"][0]["data"]["text/plain"])
+    assert f'"{rival}" alone' in verdict, verdict
+    assert "exact McNemar's test, p" in verdict, verdict

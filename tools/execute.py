@@ -90,7 +90,7 @@ def store(executed: Path, path: Path) -> None:
     if path.name != LESSON.name:
         return
     for cell in nbformat.read(executed, as_version=4).cells:  # type: ignore[no-untyped-call]
-        if cell.id == "plot-comparison":
+        if cell.id == "plot-scores":
             PICTURE.parent.mkdir(exist_ok=True)
             PICTURE.write_bytes(base64.b64decode(cell.outputs[0].data["image/png"]))
 
@@ -116,9 +116,10 @@ def main() -> None:
     scores_file = BUILD / "scores.json"
     if scores_file.is_file():
         scores = json.loads(scores_file.read_text(encoding="utf-8"))
-        for model in ("base", "tuned"):
-            print(f"{model:>5}: accuracy {scores[model]['accuracy']:.3f}, F1 {scores[model]['f1']:.3f}")
-        print(f"on {scores['n']} test reviews; see {os.path.relpath(scores_file)}")
+        models = {"tuned model": scores["tuned"]} | scores["rivals"]
+        for name, values in models.items():
+            print(f"| {name:24} | {values['accuracy']:.3f} | {values['f1']:.3f} |")
+        print(f"Accuracy and F1 on {scores['n']} test reviews; see {os.path.relpath(scores_file)}")
 
 
 if __name__ == "__main__":

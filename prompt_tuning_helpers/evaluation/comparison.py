@@ -309,6 +309,7 @@ def by_phenomenon(
     labels: Sequence[str] | None = None,
     *,
     task_id: object = "classification",
+    rival: str | None = None,
 ) -> "pd.DataFrame":
     """Show what kinds of row each model gets right.
 
@@ -318,6 +319,7 @@ def by_phenomenon(
         base_answers: what the base model answered, row by row.
         labels: of a classification, the labels; when omitted, those of the rows. See :func:`evaluate`.
         task_id: what the model was tuned for, as for :func:`compare`; a text is right if it is an exact match.
+        rival: the name of what gave the second answers, if it is not the base model as it is.
 
     Returns:
         For each phenomenon, the number of rows and how many of them each model gets right.
@@ -334,7 +336,7 @@ def by_phenomenon(
             "phenomenon": rows["phenomenon"].tolist(),
             say("rows"): 1,
             say("tuned right"): list(map(int, tuned.correct)),
-            say("base right"): list(map(int, base.correct)),
+            say("base right") if rival is None else say('"{rival}" right', rival=rival): list(map(int, base.correct)),
         }
     )
     return table.groupby("phenomenon").sum()

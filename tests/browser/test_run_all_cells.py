@@ -16,6 +16,7 @@ OPEN_SECONDS = 60
 RUN_SECONDS = 540
 
 PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map((prompt) => prompt.textContent)"
+UNFOLD = "document.querySelectorAll('details').forEach((folded) => { folded.open = true; })"
 SEEN_WHOLE = "(shown) => shown.scrollWidth <= shown.clientWidth"
 LOADED = "(picture) => picture.complete && picture.naturalWidth > 0 && picture.naturalHeight > 0"
 FROM_THE_TOP = "(panel) => { panel.scrollTop = 0; return panel.scrollHeight - panel.clientHeight; }"
@@ -27,6 +28,7 @@ def test_everything_is_there_to_see(lab: str, page: Page, path: Path) -> None:
     page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=OPEN_SECONDS * 1000)
     try:
         run_all_cells(page)
+        page.evaluate(UNFOLD)
         for cell, shown in code_cells(page, path):
             expect(shown.locator("[data-mime-type$='.error'], [data-mime-type$='.stderr']"), cell.id).to_have_count(0)
             assert kinds_shown(shown) == kinds_stored(cell), cell.id
@@ -60,7 +62,7 @@ def kinds_stored(cell: Any) -> set[str]:
     kinds = set()
     for output in cell.outputs:
         data = output.get("data", {"text/plain": output.get("text", "")})
-        if "image/png" in data:
+        if "image/png" in data or "<img" in data.get("text/html", ""):
             kinds.add("plot")
         elif "<table" in data.get("text/html", ""):
             kinds.add("table")

@@ -68,6 +68,8 @@ def test_phenomena_are_counted_one_by_one() -> None:
     table = by_phenomenon(rows, TRUTH, ["1"] * 6)
     assert table.loc["irony"].tolist() == [2, 2, 1]
     assert table.loc["plain"].tolist() == [4, 4, 2]
+    assert table.columns.tolist() == ["rows", "tuned right", "base right"]
+    assert by_phenomenon(rows, TRUTH, TRUTH, rival="words").columns.tolist()[2] == '"words" right'
 
 
 def test_models_with_many_labels_are_compared_by_right_and_wrong() -> None:
