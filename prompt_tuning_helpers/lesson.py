@@ -76,7 +76,18 @@ class HardPrompt:
 # What each row of the lesson's files says.
 INSTRUCTION = HardPrompt("{{input}}")
 
-HAND_WRITTEN = HardPrompt("Review: {{review}}\nSentiment:", ("negative", "positive"))
+# The best of the fifteen prompts of notebooks/comparison that write freely: its wording "sentiment" with the four
+# examples of seed 2, chosen on training rows with comparison/free_writing.py.
+HAND_WRITTEN = HardPrompt(
+    "Review: Fantastic service, as long as you enjoy waiting ninety minutes to be told, rudely, that your booking was "
+    "for yesterday.\nSentiment: negative\n\n"
+    "Review: My golden's undercoat was out of control. Two bags of fur later it's silky, and the groomer was friendly "
+    "throughout.\nSentiment: positive\n\n"
+    "Review: Our cocker looks terrible. They shaved his ears!\nSentiment: negative\n\n"
+    "Review: very pleased with the cut\nSentiment: positive\n\n"
+    "Review: {{review}}\nSentiment:",
+    ("negative", "positive"),
+)
 
 # A few reviews, made up for this purpose: a soft prompt that starts from solved examples starts from a model that
 # already has a hint of the task, where one that starts from an instruction has to find it first.

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
@@ -25,7 +26,10 @@ class Shown:
 
 @pytest.fixture(autouse=True)
 def notebook() -> None:
+    """A shell that shows all that a notebook does, where one in a terminal shows text alone."""
     start_ipython()  # type: ignore[no-untyped-call]
+    shell = InteractiveShell.instance()
+    shell.display_formatter.active_types = shell.display_formatter.format_types  # type: ignore[union-attr]
 
 
 def show(block: Any) -> dict[str, str]:

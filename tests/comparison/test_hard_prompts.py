@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comparison.free_writing import examples_of
 from comparison.hard_prompts import WORDINGS, Example, Wording, write
 from comparison.plan import FULL
 from prompt_tuning_helpers.datasets import load_rows
 from prompt_tuning_helpers.engine.loading import load_tokenizer
-from prompt_tuning_helpers.lesson import review_of, reviews_path
+from prompt_tuning_helpers.lesson import HAND_WRITTEN, prompt_of, review_of, reviews_path
 
 INSTRUCTION = (
     "Decide whether the customer of a dog grooming business is satisfied. "
@@ -113,3 +114,9 @@ def test_a_conversation_is_written_in_the_base_models_own_way() -> None:
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
     assert text.count("<|im_start|>assistant\n") == 3
     assert text.count("So fluffy now.") == 1
+
+
+def test_the_lessons_best_words_are_those_of_the_comparison() -> None:
+    written = write(WORDINGS["sentiment"], examples_of(2, 4), prompt_of("{{review}}"), None)
+    assert written == HAND_WRITTEN.template
+    assert [f" {word}" for word in HAND_WRITTEN.words] == list(WORDINGS["sentiment"].words)
