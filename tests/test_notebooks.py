@@ -81,6 +81,7 @@ TAUGHT = [
     "tuned.generate_text(",
 ]
 
+PICTURE_DATA = re.compile(r"base64,[A-Za-z0-9+/=\s]+")
 PICTURE = re.compile(r"!\[([^]]*)\]\(([^)\s]+)\)")
 
 UNCLEAN = {
@@ -113,7 +114,7 @@ def code_cells(notebook: Any) -> list[Any]:
 
 def texts_of(output: Any) -> str:
     data = output.get("data", {})
-    texts = [text for kind, text in data.items() if not kind.startswith("image/")]
+    texts = [PICTURE_DATA.sub("", str(text)) for kind, text in data.items() if not kind.startswith("image/")]
     return "\n".join([output.get("text", ""), *map(str, texts)])
 
 
