@@ -6,6 +6,7 @@ runtime, which lives in a subpackage, starts without the data and plotting libra
 
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
+from .epochs import accuracy_by_epoch
 from .evaluation import (
     Comparison,
     Decision,
@@ -55,6 +56,7 @@ __all__ = [
     "TextComparison",
     "TextScores",
     "TuningError",
+    "accuracy_by_epoch",
     "baselines",
     "by_phenomenon",
     "choose_base_model",

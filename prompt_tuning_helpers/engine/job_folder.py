@@ -1,9 +1,10 @@
 """The job contract: what a tuning job's folder holds, and how the process that does the job ends.
 
 Whoever wants a soft prompt tuned writes ``job.json``. The process that does the job counts the rows in ``rows.json``,
-appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors`` to resume from, and leaves ``soft_prompt/`` or
-``failure.json``. If nothing shows that it has learnt, ``verdict.json`` says so (``verdict.py``). Engine, runtime and
-stand-ins for the engine share this module, which imports no torch.
+appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors`` to resume from and in ``epochs/`` the soft prompt as it
+was at the end of each epoch (``epochs.py``), and leaves ``soft_prompt/`` or ``failure.json``. If nothing shows that it
+has learnt, ``verdict.json`` says so (``verdict.py``). Engine, runtime and stand-ins for the engine share this module,
+which imports no torch.
 """
 
 import json
