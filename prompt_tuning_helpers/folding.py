@@ -1,6 +1,9 @@
 """Folding: what a block prints and draws, under a title that the reader clicks to see it."""
 
 import base64
+import io
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -34,6 +37,9 @@ class Folded:
         return f"<details><summary>{escape(self.title)}</summary>{''.join(parts)}</details>"
 
 
+CLEARED = re.compile(r"\x1b\[2K\r?")  # what clearing the output leaves in what is printed
+
+
 @contextmanager
 def folded(title: str) -> Iterator[None]:
     """Fold away what a ``with`` block prints and draws.
@@ -47,6 +53,7 @@ def folded(title: str) -> Iterator[None]:
     from IPython.display import display
     from IPython.utils.capture import capture_output
 
+    open_before = _open_figures()
     with capture_output() as captured:
         failure = None
         try:
@@ -55,8 +62,9 @@ def folded(title: str) -> Iterator[None]:
             failure = problem
     shown: list[dict[str, Any]] = [output.data for output in captured.outputs]
     pictures = [_base64(data["image/png"]) for data in shown if "image/png" in data]
+    pictures += [_drawn(number) for number in _open_figures() if number not in open_before]
     tables = [data["text/html"] for data in shown if "text/html" in data]
-    texts = "\n".join(line.rstrip() for line in captured.stdout.strip().splitlines())
+    texts = "\n".join(line.rstrip() for line in CLEARED.sub("", captured.stdout).strip().splitlines())
     display(Folded(title, texts, tables, list(dict.fromkeys(pictures))))  # type: ignore[no-untyped-call]
     if failure is not None:
         raise failure
@@ -65,3 +73,19 @@ def folded(title: str) -> Iterator[None]:
 def _base64(picture: str | bytes) -> str:
     """Give a picture as text, which some versions of IPython have made of it already."""
     return picture if isinstance(picture, str) else base64.b64encode(picture).decode("ascii")
+
+
+def _open_figures() -> list[int]:
+    """List the figures of matplotlib that a notebook would show at the end of the cell."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return pyplot.get_fignums() if pyplot else []
+
+
+def _drawn(number: int) -> str:
+    """Draw an open figure, and close it."""
+    import matplotlib.pyplot as plt
+
+    drawn = io.BytesIO()
+    plt.figure(number).savefig(drawn, format="png", bbox_inches="tight")
+    plt.close(number)
+    return _base64(drawn.getvalue())

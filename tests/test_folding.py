@@ -3,9 +3,10 @@
 import base64
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import display
+from IPython.display import clear_output, display
 from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 
@@ -58,6 +59,26 @@ def test_tables_and_pictures_are_folded_and_pictures_are_described() -> None:
     assert html.count("<img") == 1
     assert f'alt="what &lt;happens&gt;" src="data:image/png;base64,{base64.b64encode(PICTURE).decode()}"' in html
     assert "<table></table>" in html
+
+
+def test_a_figure_that_is_left_open_is_folded_and_closed() -> None:
+    plt.figure()
+    before = plt.get_fignums()
+    html = show(lambda: plt.figure(figsize=(1, 1)))["text/html"]
+    assert html.count("<img") == 1
+    assert plt.get_fignums() == before
+    plt.close("all")
+
+
+def test_what_is_shown_after_the_output_was_cleared_is_folded() -> None:
+    def block() -> None:
+        print("status")
+        clear_output()  # type: ignore[no-untyped-call]
+        display(Shown("text/html", "<table></table>"))  # type: ignore[no-untyped-call]
+
+    shown = show(block)
+    assert "<pre>status</pre>" in shown["text/html"]
+    assert "<table></table>" in shown["text/html"]
 
 
 def test_a_failure_is_raised_and_what_was_printed_before_is_shown() -> None:

@@ -75,9 +75,9 @@ TAUGHT = [
     "deployments.create(\n",
     "SERVING_NAME",
     "ModelInference(deployment_id=",
+    "plot_learning_curve()",
     "get_run_status()",
     ".summary()",
-    "plot_learning_curve()",
     "tuned.generate_text(",
 ]
 
