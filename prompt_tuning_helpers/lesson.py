@@ -49,12 +49,19 @@ class HardPrompt:
     """A prompt in words.
 
     Args:
+        title: what it is called, in English.
         template: the whole text; ``{{input}}`` stands for a row's input, or ``{{review}}`` for the review alone.
         words: what the model should say of an unsatisfied and of a satisfied customer.
     """
 
+    title: str
     template: str
     words: tuple[str, str] = LABELS
+
+    @property
+    def name(self) -> str:
+        """What it is called, in the language of the lesson."""
+        return say(self.title)
 
     def fill(self, inputs: Sequence[str]) -> list[str]:
         """Write the prompt for each of the inputs of the lesson's files.
@@ -74,11 +81,12 @@ class HardPrompt:
 
 
 # What each row of the lesson's files says.
-INSTRUCTION = HardPrompt("{{input}}")
+INSTRUCTION = HardPrompt("instruction", "{{input}}")
 
 # The best of the fifteen prompts of notebooks/comparison that write freely: its wording "sentiment" with the four
 # examples of seed 2, chosen on training rows with comparison/free_writing.py.
 HAND_WRITTEN = HardPrompt(
+    "best words",
     "Review: Fantastic service, as long as you enjoy waiting ninety minutes to be told, rudely, that your booking was "
     "for yesterday.\nSentiment: negative\n\n"
     "Review: My golden's undercoat was out of control. Two bags of fur later it's silky, and the groomer was friendly "
@@ -190,7 +198,7 @@ def start_of(settings: PromptTuningSettings) -> HardPrompt:
     Args:
         settings: to tune with.
     """
-    return HardPrompt(settings.init_text + settings.verbalizer)
+    return HardPrompt("start of the soft prompt", settings.init_text + settings.verbalizer)
 
 
 def find_settings(client: "APIClient", base_model: str, train: "pd.DataFrame") -> PromptTuningSettings:

@@ -113,7 +113,7 @@ def test_the_reviews_are_found_installed_or_in_the_checkout(tmp_path: Path, monk
 def test_a_prompt_takes_the_whole_input_or_the_review_alone() -> None:
     row = prompt_of("Kind!")
     assert INSTRUCTION.fill([row]) == [row]
-    assert HardPrompt("Is this kind? {{review}}").fill([row, prompt_of("Late.\nTwice.")]) == [
+    assert HardPrompt("kind", "Is this kind? {{review}}").fill([row, prompt_of("Late.\nTwice.")]) == [
         "Is this kind? Kind!",
         "Is this kind? Late.\nTwice.",
     ]

@@ -27,6 +27,7 @@ INDIRECT = {
     "split.name": {"training", "test"},
     "part.name": {"training", "test"},
     "name": {"training", "test"},
+    "self.title": {"instruction", "best words", "start of the soft prompt"},
     "kind": {"deployment", "tuned model", "tuning run", "data asset"},
     "problem.text": set(training_file.TEXTS.values()),
     "EXPECTED": {estimate.EXPECTED},
