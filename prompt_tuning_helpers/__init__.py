@@ -25,7 +25,7 @@ from .evaluation import (
     word_counts_baseline,
 )
 from .lesson import find_settings, settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_probabilities, plot_scores, plot_search
 from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
@@ -73,6 +73,7 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_probabilities",
     "plot_scores",
     "plot_search",
     "resume",
