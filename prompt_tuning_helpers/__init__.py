@@ -26,7 +26,7 @@ from .evaluation import (
 )
 from .folding import folded
 from .lesson import find_settings, settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_probabilities, plot_scores, plot_search
 from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
@@ -75,6 +75,7 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_probabilities",
     "plot_scores",
     "plot_search",
     "resume",

@@ -26,6 +26,7 @@ __all__ = [
     "TEMPLATE",
     "HardPrompt",
     "find_settings",
+    "label_names",
     "prompt_of",
     "review_of",
     "reviews_path",
@@ -150,6 +151,11 @@ SETTINGS: tuple[tuple[str, PromptTuningSettings, int], ...] = (
     (r"local/tiny", _TINY, 320),
     (r"", _LARGE, 350),
 )
+
+
+def label_names() -> dict[str, str]:
+    """Give what the labels of the reviews mean, in the language of the lesson."""
+    return {"0": say("not satisfied"), "1": say("satisfied")}
 
 
 def reviews_path(split: str) -> Path:

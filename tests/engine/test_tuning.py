@@ -243,7 +243,11 @@ def test_a_job_says_how_many_rows_it_left_out(
 ) -> None:
     Job("tiny", "tiny", training_file, replace(settings, max_input_tokens=most)).write(job)
     assert run_job(job) == 0
-    assert RowCounts.read(job) == RowCounts(rows=10, left_out=left_out)
+    counts = RowCounts.read(job)
+    assert counts
+    assert (counts.rows, counts.left_out) == (10, left_out)
+    # Two labels, of one token and the end-of-text token each; those that are short enough all have the same.
+    assert counts.cost_of_guessing == (None if left_out else pytest.approx(math.log(2) / 2))
     said = "5 of 10 rows were left out: longer than max_input_tokens=23 with the verbalizer."
     assert (said in caplog.text) is (left_out > 0)
 

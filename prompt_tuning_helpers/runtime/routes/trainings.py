@@ -86,7 +86,7 @@ def _status(context: RequestContext, training: Training, state: str) -> dict[str
     if report.verdict and training.state == "completed":
         status["verdict"] = asdict(report.verdict)
     if report.row_counts:
-        status["rows"] = asdict(report.row_counts)
+        status["rows"] = {name: value for name, value in asdict(report.row_counts).items() if value is not None}
     if training.running_at is not None:
         status["running_at"] = training.running_at
     if training.completed_at is not None:
