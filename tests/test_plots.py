@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat.v4
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
@@ -17,7 +18,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from nbconvert import HTMLExporter
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from prompt_tuning_helpers.evaluation import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss, plot_scores
@@ -315,7 +315,9 @@ class Pictures(HTMLParser):
 
 def test_a_plot_is_a_picture_with_alternative_text(comparison: Comparison) -> None:
     """In JupyterLab, which shows the HTML of an output, and in what nbconvert exports."""
-    formatter = DisplayFormatter()
+    formatter: Any = DisplayFormatter()
+    make_exporter: Any = HTMLExporter
+    written: Any = nbformat.v4
     formatter.formatters["image/png"].for_type(Figure, lambda figure: b"as every figure's")
     for figure in (
         plot_loss(run_details({"ml_metrics": {"epoch": 0, "loss": 0.5}})),
@@ -326,8 +328,10 @@ def test_a_plot_is_a_picture_with_alternative_text(comparison: Comparison) -> No
         data, metadata = formatter.format(figure)
         assert set(data) == {"text/plain", "text/html", "image/png"}
         assert data["text/plain"].startswith("<Figure size ")  # as stored notebooks have it
-        output = new_output("display_data", data={**data, "image/png": "YQ=="}, metadata=metadata)
-        page, _ = HTMLExporter().from_notebook_node(new_notebook(cells=[new_code_cell("", outputs=[output])]))
+        output = written.new_output("display_data", data={**data, "image/png": "YQ=="}, metadata=metadata)
+        page, _ = make_exporter().from_notebook_node(
+            written.new_notebook(cells=[written.new_code_cell("", outputs=[output])])
+        )
         found = Pictures()
         found.feed(page)
         (picture,) = found.pictures

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 
-class ReadingTable(pd.DataFrame):
+class ReadingTable(pd.DataFrame):  # type: ignore[misc]  # pandas comes without types
     """A table whose cells notebooks show in full and from the left, where texts begin."""
 
     @property
@@ -16,5 +16,5 @@ class ReadingTable(pd.DataFrame):
     def _repr_html_(self) -> str:
         """Give the table as notebooks show it."""
         with pd.option_context("display.max_colwidth", None):
-            table = self.to_html(justify="left", na_rep="-", float_format="{:.3f}".format)
+            table: str = self.to_html(justify="left", na_rep="-", float_format="{:.3f}".format)
         return table.replace("<td>", '<td style="text-align: left">')

@@ -48,7 +48,8 @@ def plot_probabilities(
 ) -> "Figure":
     """Plot how sure the base model and the tuned one are of each row.
 
-    Each row is a dot. Its place from left to right is the last label's share of the probability that both labels have.
+    Each row is a dot. Its place from left to right is the last label's share of the probability that both labels have,
+    where a label that is not among the five most likely tokens has none.
     Rows with that label stand in the upper half of a model's panel and those with the other one in the lower half,
     each with its own colour and mark; the half where a dot is on the wrong side is shaded. Rows for which neither label
     is among the five most likely tokens have no place: they stand apart, at the right.
@@ -135,7 +136,8 @@ def _draw(ax: "Axes", model: _Shares, called: Sequence[str], apart: bool) -> Non
     """Draw a model's rows in two lanes: the last label above, the first below."""
     for height, (colour, marker) in enumerate((LINES[1], LINES[0])):
         is_positive = bool(height)
-        ax.axvspan(*((0, 0.5) if is_positive else (0.5, 1)), height / 2, (height + 1) / 2, color=WRONG, linewidth=0)
+        left = 0 if is_positive else 0.5
+        ax.axvspan(left, left + 0.5, height / 2, (height + 1) / 2, color=WRONG, linewidth=0)
         corner, side = ((0.01, height + 0.93), "left") if is_positive else ((0.99, height + 0.07), "right")
         ax.text(*corner, say("wrong side"), ha=side, va="top" if is_positive else "bottom", color=ON_WRONG, fontsize=9)
         shares = [share for share, up in zip(model.shares, model.positive, strict=True) if up == is_positive]
