@@ -1,6 +1,8 @@
 """The lesson on the real model, from the first cell to the last: the tuned model beats the base model."""
 
+import base64
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,28 @@ def test_a_link_to_settings_follows_them_and_replaces_no_file(tmp_path: Path) ->
     settings.touch()
     execute.link_settings(link, settings)
     assert link.read_text() == "a file of the user's"
+
+
+def test_the_readme_has_the_figures_and_the_picture_of_the_stored_lesson() -> None:
+    lesson = nbformat.read(execute.LESSON, as_version=4)  # type: ignore[no-untyped-call]
+    outputs = {cell.id: cell.outputs for cell in lesson.cells if cell.cell_type == "code"}
+    table = execute.TABLE.search(execute.README.read_text(encoding="utf-8"))
+    assert table is not None
+    in_readme = [re.findall(r"[^|]+", row) for row in table[0].splitlines()[2:]]
+    shown = outputs["ask-rivals"][0].data["text/plain"].splitlines()[2:]
+    in_lesson = [re.split(r"\s{2,}", row) for row in shown]
+    assert {tuple(cell.strip() for cell in row) for row in in_readme} == {
+        (name, accuracy.split()[0], f1.split()[0]) for name, accuracy, f1 in in_lesson
+    }
+    assert base64.b64decode(outputs["plot-scores"][0].data["image/png"]) == execute.PICTURE.read_bytes()
+
+
+def test_scores_become_the_rows_of_the_table() -> None:
+    scores = {"tuned": {"accuracy": 1, "f1": 0.5}, "rivals": {"words": {"accuracy": 0.25, "f1": 0}}}
+    rows = execute.score_rows(scores)
+    assert rows == "| tuned model | 1.000 | 0.500 |\n| words | 0.250 | 0.000 |\n"
+    readme = "a\n\n| 9 test reviews | accuracy | F1 |\n|---|---|---|\n| old | 1 | 1 |\n| older | 1 | 1 |\n\nz\n"
+    assert execute.TABLE.sub(lambda found: found[1] + rows, readme).splitlines()[4:] == [*rows.splitlines(), "", "z"]
 
 
 @pytest.mark.slow

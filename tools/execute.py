@@ -4,6 +4,7 @@ import argparse
 import base64
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -21,6 +22,8 @@ BUILD = NOTEBOOKS.parent / "build"
 COMPARISON = NOTEBOOKS / "comparison"  # what the comparison of methods imports and reads
 IMAGES = NOTEBOOKS / "images"  # what notebooks show
 PICTURE = IMAGES / "comparison.png"
+README = NOTEBOOKS.parent / "README.md"
+TABLE = re.compile(r"(\| \d+ test reviews \| accuracy \| F1 \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")  # in the README
 
 
 def execute(path: Path) -> Path:
@@ -84,11 +87,24 @@ def link_settings(link: Path, settings: Path) -> None:
         link.symlink_to(settings.resolve())
 
 
+def score_rows(scores: Any) -> str:
+    """Write the scores of the lesson as the rows of a table in Markdown.
+
+    Args:
+        scores: what the lesson saves.
+    """
+    models = {"tuned model": scores["tuned"]} | scores["rivals"]
+    rows = [f"| {name} | {values['accuracy']:.3f} | {values['f1']:.3f} |\n" for name, values in models.items()]
+    return "".join(rows)
+
+
 def store(executed: Path, path: Path) -> None:
-    """Keep an executed notebook's outputs in the notebook, and the lesson's picture of the scores for the README."""
+    """Keep an executed notebook's outputs in the notebook, and the lesson's scores and their picture for the README."""
     shutil.copyfile(executed, path)
     if path.name != LESSON.name:
         return
+    rows = score_rows(json.loads((BUILD / "scores.json").read_text(encoding="utf-8")))
+    README.write_text(TABLE.sub(lambda found: found[1] + rows, README.read_text(encoding="utf-8")), encoding="utf-8")
     for cell in nbformat.read(executed, as_version=4).cells:  # type: ignore[no-untyped-call]
         if cell.id == "plot-scores":
             PICTURE.parent.mkdir(exist_ok=True)
@@ -116,10 +132,8 @@ def main() -> None:
     scores_file = BUILD / "scores.json"
     if scores_file.is_file():
         scores = json.loads(scores_file.read_text(encoding="utf-8"))
-        models = {"tuned model": scores["tuned"]} | scores["rivals"]
-        for name, values in models.items():
-            print(f"| {name:24} | {values['accuracy']:.3f} | {values['f1']:.3f} |")
         print(f"Accuracy and F1 on {scores['n']} test reviews; see {os.path.relpath(scores_file)}")
+        print(score_rows(scores), end="")
 
 
 if __name__ == "__main__":
