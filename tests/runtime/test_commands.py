@@ -177,6 +177,11 @@ def change_config(**values: object) -> Callable[[Path], object]:
     return change
 
 
+def become_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
 def written(name: str, text: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(text)
 
@@ -185,7 +190,7 @@ def written(name: str, text: str) -> Callable[[Path], object]:
     ("damage", "said"),
     [
         (shutil.rmtree, "there is no such folder"),
-        (lambda folder: (shutil.rmtree(folder), folder.touch()), "it is a file, not an adapter's folder"),
+        (become_a_file, "it is a file, not an adapter's folder"),
         (lambda folder: (folder / "adapter_config.json").unlink(), "there is no adapter_config.json"),
         (written("adapter_config.json", "[]"), "adapter_config.json holds no object"),
         (change_config(peft_type="LORA"), "it is of kind LORA, not PROMPT_TUNING"),

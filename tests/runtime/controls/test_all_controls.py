@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -34,6 +35,14 @@ def test_one_project_is_taken_back(
         {"seconds": 3600},
         False,
     )
+
+
+@pytest.mark.parametrize("path", ["answers", "faults", "clock", "tokens"])
+def test_a_body_must_be_an_object(client: TestClient, runtime: Runtime, path: str) -> None:
+    method = "POST" if path == "faults" else "PUT"
+    answer = client.request(method, f"/test-controls/{path}", headers=own(runtime), json=["x"])
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["message"] == 'The body must be a JSON object; it is ["x"].'
 
 
 NAMES = (

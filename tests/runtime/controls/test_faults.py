@@ -83,6 +83,7 @@ def test_a_slow_answer(client: TestClient, project: dict[str, str], control: Cal
         ({"operation": "*", "retry_after": 1, "drop_after": 1}, "retry_after needs a status"),
         ({"operation": "*", "status": 200}, "status must be a whole number from 400 to 599"),
         ({"operation": "*", "status": 500, "times": 0}, "times must be"),
+        ({"operation": "*", "status": 500, "times": 2, "always": True}, "give one of them"),
         ({"operation": "*", "delay": -1}, "delay must be"),
         ({"operation": "*", "drop_after": -1}, "drop_after must be"),
         ({"status": 500}, "operation is missing"),
