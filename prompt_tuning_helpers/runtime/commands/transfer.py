@@ -36,7 +36,7 @@ belongs into the template that it was tuned with:
 {verbalizer}
 ```
 
-With PEFT, where BASE is the base model's id on the hub or its folder:
+With PEFT (`pip install peft`), where BASE is the base model's id on the hub or its folder:
 
 ```python
 from peft import PeftModel
