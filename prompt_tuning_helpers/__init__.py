@@ -7,6 +7,7 @@ runtime, which lives in a subpackage, starts without the data and plotting libra
 from .base_models import NoTunableModelError, choose_base_model
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
+from .epochs import accuracy_by_epoch
 from .evaluation import (
     Comparison,
     Decision,
@@ -25,7 +26,7 @@ from .evaluation import (
     word_counts_baseline,
 )
 from .lesson import find_settings, settings_for
-from .plots import plot_comparison, plot_confusion, plot_loss, plot_scores, plot_search
+from .plots import plot_comparison, plot_confusion, plot_loss, plot_probabilities, plot_scores, plot_search
 from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
@@ -53,6 +54,7 @@ __all__ = [
     "TextComparison",
     "TextScores",
     "TuningError",
+    "accuracy_by_epoch",
     "baselines",
     "by_phenomenon",
     "choose_base_model",
@@ -70,6 +72,7 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_loss",
+    "plot_probabilities",
     "plot_scores",
     "plot_search",
     "resume",

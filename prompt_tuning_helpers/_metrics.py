@@ -42,6 +42,19 @@ def epochs_of(details: Mapping[str, Any]) -> int | None:
     return int(epochs) if epochs and epochs >= 1 else None
 
 
+def cost_of_guessing(details: Mapping[str, Any]) -> float | None:
+    """Read what the loss would be of giving each label as often as it occurs; only the local runtime says so.
+
+    Args:
+        details: as the SDK gives them.
+
+    Returns:
+        The loss in nats; ``None`` where it is not said, or where the outputs are no labels.
+    """
+    cost = _number(_part(details, "entity", "status", "rows").get("cost_of_guessing"))
+    return cost if cost and cost > 0 else None
+
+
 def _metric(record: Mapping[str, Any]) -> Metric:
     values = _part(record, "ml_metrics") or _part(record, "data")
     epoch = _number(values.get("epoch"))

@@ -24,6 +24,7 @@ __all__ = [
     "LOCAL_SETTINGS",
     "TEMPLATE",
     "find_settings",
+    "label_names",
     "reviews_path",
     "settings_for",
 ]
@@ -84,6 +85,11 @@ SETTINGS: tuple[tuple[str, PromptTuningSettings, int], ...] = (
     (r"local/tiny", _TINY, 320),
     (r"", _LARGE, 350),
 )
+
+
+def label_names() -> dict[str, str]:
+    """Give what the labels of the reviews mean, in the language of the lesson."""
+    return {"0": say("not satisfied"), "1": say("satisfied")}
 
 
 def reviews_path(split: str) -> Path:

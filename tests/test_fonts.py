@@ -6,8 +6,10 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import pandas as pd
 import pytest
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
@@ -48,13 +50,18 @@ def comparison(labels: tuple[str, str] = ("0", "1")) -> Comparison:
     return compare(truth, truth, [labels[1]] * 19 + ["woof"], labels)
 
 
-def loss() -> Figure:
+def loss(validation: dict[int, Any] | None = None) -> Figure:
     records = [{"ml_metrics": {"epoch": epoch, "loss": 2 / (1 + epoch)}} for epoch in range(3) for _ in range(4)]
-    return plots.plot_loss({"entity": {"status": {"metrics": records}}})
+    details = {"entity": {"status": {"metrics": records, "rows": {"cost_of_guessing": 0.35}}}}
+    return plots.plot_loss(details, validation)
 
 
 PLOTS: dict[str, Callable[[], Figure]] = {
     "plot_loss": loss,
+    "plot_loss with validation": lambda: loss({1: evaluate(TRUTH, TRUTH), 2: evaluate(TRUTH, TRUTH[::-1])}),
+    "plot_probabilities": lambda: plots.plot_probabilities(
+        TRUTH, pd.DataFrame({"0": 0.1, "1": 0.2}, index=range(20)), pd.DataFrame({"0": 0.0, "1": 0.0}, index=range(20))
+    ),
     "plot_comparison": lambda: plots.plot_comparison(comparison()),
     "plot_comparison of texts": lambda: plots.plot_comparison(
         compare(["a dog"] * 20, ["dog"] * 20, TRUTH, task_id="extraction")
@@ -81,7 +88,7 @@ def families_of(figure: Figure) -> set[tuple[str, ...]]:
 
 def keys_of_plots() -> set[str]:
     """What is said in plots: by them, and the names of the baselines that are drawn there."""
-    sources = [Path(plots.__file__), Path(evaluation.__file__).with_name("baselines.py")]
+    sources = [*Path(plots.__file__).parent.glob("*.py"), Path(evaluation.__file__).with_name("baselines.py")]
     return {
         call.args[0].value
         for source in sources

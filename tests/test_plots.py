@@ -5,16 +5,23 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from html.parser import HTMLParser
 from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat.v4
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from nbconvert import HTMLExporter
 
 from prompt_tuning_helpers.evaluation import Comparison, compare
 from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss, plot_scores
+from prompt_tuning_helpers.plots.described import DescribedFigure
 from tests.support.examples import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
@@ -32,6 +39,11 @@ def comparison() -> Comparison:
     return compare(TRUTH, TRUTH, ["1"] * 19 + ["woof"])
 
 
+def alternative_text(figure: Figure) -> str:
+    assert isinstance(figure, DescribedFigure)
+    return figure.alternative_text
+
+
 def run_details(*values: dict[str, Any]) -> dict[str, Any]:
     return {"entity": {"status": {"metrics": list(values)}}}
 
@@ -41,10 +53,67 @@ def test_the_learning_curve_shows_every_epoch() -> None:
     figure = plot_loss(run_details(*records))
     figure.draw_without_rendering()
     (axes,) = figure.axes
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "3"]
-    each, mean = axes.get_lines()
+    assert [tick.get_text() for tick in axes.get_xticklabels(minor=True)] == ["1", "2", "3"]
+    (each,) = axes.get_lines()
     assert len(np.asarray(each.get_xdata())) == 12
-    assert np.asarray(mean.get_ydata()) == pytest.approx([2.0, 1.0, 2 / 3])
+    assert medians_of(figure) == [(0, 1, 2.0), (1, 2, 1.0), (2, 3, pytest.approx(2 / 3))]
+    assert axes.get_ylabel() == "Loss (logarithmic scale)"
+
+
+def medians_of(figure: Figure) -> list[tuple[float, float, float]]:
+    """Where each epoch's line begins and ends, and its height."""
+    (lines,) = figure.axes[0].collections
+    assert isinstance(lines, LineCollection)
+    return [(start[0], end[0], start[1]) for start, end in lines.get_segments()]
+
+
+def test_what_an_epoch_is_summed_up_by_lies_among_its_losses() -> None:
+    """The first losses of a run are so high that the mean lies above nearly all the others."""
+    losses = [7.0, 5.0, 1.0, *[0.4] * 37]
+    figure = plot_loss(run_details(*[{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in losses]))
+    assert medians_of(figure) == [(0, 1, 0.4)]
+
+
+def test_what_guessing_costs_is_drawn_where_it_is_known() -> None:
+    records = [{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in (2.0, 0.1)]
+    details = run_details(*records)
+    assert len(plot_loss(details).axes[0].get_lines()) == 1
+    for unknown in ({"rows": 4, "left_out": 0}, {"cost_of_guessing": None}, {"cost_of_guessing": "much"}):
+        details["entity"]["status"]["rows"] = unknown
+        assert len(plot_loss(details).axes[0].get_lines()) == 1
+    details["entity"]["status"]["rows"] = {"rows": 4, "left_out": 0, "cost_of_guessing": 0.3466}
+    figure = plot_loss(details)
+    _, guessing = figure.axes[0].get_lines()
+    assert np.asarray(guessing.get_ydata()) == pytest.approx([0.3466, 0.3466])
+    assert guessing.get_label() == "what guessing would cost: 0.35"
+    assert "what guessing would cost: 0.35" in alternative_text(figure)
+
+
+def test_validation_stands_below_at_the_end_of_each_epoch(comparison: Comparison) -> None:
+    records = [{"ml_metrics": {"epoch": epoch, "loss": 2 / (1 + epoch)}} for epoch in range(2) for _ in range(4)]
+    figure = plot_loss(run_details(*records), {1: comparison.base, 2: comparison.tuned})
+    figure.draw_without_rendering()
+    loss, accuracy = figure.axes
+    assert loss.get_xlim() == accuracy.get_xlim()
+    (line,) = [line for line in accuracy.get_lines() if line.get_marker() == "s"]
+    assert np.asarray(line.get_xdata()).tolist() == [1, 2]
+    assert np.asarray(line.get_ydata()).tolist() == [comparison.base.accuracy, comparison.tuned.accuracy]
+    assert accuracy.get_title() == "Accuracy on 20 validation rows after each epoch"
+    assert f"1: {comparison.base.accuracy:.2f}, 2: 1.00" in alternative_text(figure)
+    assert len(plot_loss(run_details(*records), {}).axes) == 1
+
+
+def test_fifty_epochs_can_be_read(comparison: Comparison) -> None:
+    records = [{"ml_metrics": {"epoch": epoch, "loss": 2 / (1 + epoch)}} for epoch in range(50)]
+    validation = {epoch: comparison.tuned if epoch == 7 else comparison.base for epoch in range(1, 51)}
+    figure = plot_loss(run_details(*records), validation)
+    figure.draw_without_rendering()
+    ticks = [tick.get_window_extent() for tick in figure.axes[1].get_xticklabels(minor=True)]
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(ticks))
+    assert len(figure.axes[1].texts) == 3  # the first, the best and the last
+    assert "1: " in alternative_text(figure)
+    assert "7: 1.00" in alternative_text(figure)
+    assert "8: " not in alternative_text(figure)
 
 
 @pytest.mark.parametrize("last", [5.0, 0.02])
@@ -230,3 +299,51 @@ def test_scores_of_several_models_are_drawn_from_top_to_bottom(comparison: Compa
     assert low > high
     with pytest.raises(ValueError, match="no scores"):
         plot_scores({})
+
+
+class Pictures(HTMLParser):
+    """Collects the attributes of a page's pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: list[dict[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.pictures.append({name: value or "" for name, value in attrs})
+
+
+def test_a_plot_is_a_picture_with_alternative_text(comparison: Comparison) -> None:
+    """In JupyterLab, which shows the HTML of an output, and in what nbconvert exports."""
+    formatter: Any = DisplayFormatter()
+    make_exporter: Any = HTMLExporter
+    written: Any = nbformat.v4
+    formatter.formatters["image/png"].for_type(Figure, lambda figure: b"as every figure's")
+    for figure in (
+        plot_loss(run_details({"ml_metrics": {"epoch": 0, "loss": 0.5}})),
+        plot_comparison(comparison),
+        plot_confusion(comparison),
+        plot_scores({'a "<model>"': comparison.base}),
+    ):
+        data, metadata = formatter.format(figure)
+        assert set(data) == {"text/plain", "text/html", "image/png"}
+        assert data["text/plain"].startswith("<Figure size ")  # as stored notebooks have it
+        output = written.new_output("display_data", data={**data, "image/png": "YQ=="}, metadata=metadata)
+        page, _ = make_exporter().from_notebook_node(
+            written.new_notebook(cells=[written.new_code_cell("", outputs=[output])])
+        )
+        found = Pictures()
+        found.feed(page)
+        (picture,) = found.pictures
+        assert picture["alt"] == alternative_text(figure)
+        assert len(picture["alt"]) > 30
+        assert picture["src"].startswith("data:image/png;base64,")
+        figure.savefig(io.BytesIO())
+
+
+def test_alternative_text_has_the_numbers(comparison: Comparison) -> None:
+    scores = alternative_text(plot_scores({"tuned model": comparison.tuned}))
+    assert scores.startswith("Scores on 20 test rows, with 95 % intervals: tuned model: Accuracy 1.000 (0.839")
+    matrices = alternative_text(plot_confusion(comparison))
+    assert matrices.startswith("base model: 0 of 10 rows of 0 right (")
+    assert matrices.endswith("; tuned model: 10 of 10 rows of 0 right, 10 of 10 rows of 1 right")

@@ -59,7 +59,8 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
     ax.set_xlabel("Accuracy, with its 95 % interval")
     ax.grid(axis="x", color="#dddddd", linewidth=0.8)
     ax.set_title(f"Accuracy and trained parameters, {comparison.plan.rows[-1]} training rows")
-    return finished(figure)
+    said = [f"{_short(found.method)} {found.accuracy:.3f}" for found in shown]
+    return finished(figure, f"Accuracy, by trained parameters, {comparison.plan.rows[-1]} rows: {'; '.join(said)}.")
 
 
 def plot_little_data(comparison: Comparison) -> "Figure":
@@ -95,7 +96,12 @@ def plot_little_data(comparison: Comparison) -> "Figure":
     ax.set_xlabel("Training rows")
     ax.set_ylabel("Accuracy, with its 95 % interval")
     ax.set_title("Learning from little data")
-    return finished(figure)
+    said = [
+        f"{_short(method)} from {comparison.of(method.name, rows[0]).accuracy:.3f} to {end:.3f}"
+        for method, end in zip(learning, ends, strict=False)
+    ]
+    said += [f"{_short(method)} {comparison.of(method.name).accuracy:.3f} without any" for method in level]
+    return finished(figure, f"Accuracy with {rows[0]} to {rows[-1]} training rows: {'; '.join(said)}.")
 
 
 def plot_cost(comparison: Comparison) -> "Figure":
@@ -124,7 +130,14 @@ def plot_cost(comparison: Comparison) -> "Figure":
         ax.spines["bottom"].set_visible(False)
         ax.set_title(title, fontsize=10)
     axes[0].set_yticks(range(len(shown)), [_short(found.method) for found in shown])
-    return finished(figure)
+    said = [
+        f"{title.split(chr(10))[0]}: "
+        + ", ".join(
+            f"{_short(found.method)} {write(value)}" for found in shown if (value := measure(found)) is not None
+        )
+        for title, measure, write, _ in panels
+    ]
+    return finished(figure, f"What each method costs. {'. '.join(said)}.")
 
 
 def plot_virtual_tokens(comparison: Comparison) -> "Figure":
@@ -149,7 +162,12 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
         ax.set_yticks(range(len(tokens)), [""] * len(tokens))
     names = [f"{quote(token['before'][0]['token'])}  {number}" for number, token in enumerate(tokens, start=1)]
     moved.set_yticks(range(len(tokens)), names, parse_math=False)
-    return finished(figure)
+    farthest = max(tokens, key=lambda token: token["moved"])
+    return finished(
+        figure,
+        f"For each of {len(tokens)} virtual tokens, how far it moved, at most {farthest['moved']:.2f}, and the points "
+        f"of accuracy lost without it, from {min(lost):+.1f} to {max(lost):+.1f}.",
+    )
 
 
 def _draw_score(ax: "Axes", found: Measured, x: float, y: float, along: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from . import loading, rows, soft_prompt
+from .epochs import MOST_KEPT, epoch_folder, forget_unfinished
 from .errors import EngineError, UnusableSettings, reason_of
 from .job_folder import (
     CANNOT_WRITE,
@@ -31,7 +32,7 @@ from .job_folder import (
 from .memory import keep_freed_memory
 from .metrics import MetricsReader, MetricsWriter
 from .settings import TuningSettings
-from .verdict import NEXT_STEP, VERDICT, Step, judge
+from .verdict import NEXT_STEP, VERDICT, Step, are_labels, cost_of_guessing, judge
 
 if TYPE_CHECKING:
     from .loading import LoadedModel
@@ -101,19 +102,25 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
     loaded.choose_threads()
     data = rows.encode_rows(examples, loaded.tokenizer, job.settings)
     if rank == 0:
-        _report_rows(folder, RowCounts(len(examples), len(examples) - len(data.rows)), job.settings)
+        _report_rows(folder, len(examples), data, job.settings)
     check_tokens(loaded, data, job.settings)
     _stop_if_asked(should_stop)
     prompt = soft_prompt.initialise(loaded.model, loaded.tokenizer, job.settings)
     checkpoint = folder / CHECKPOINT
-    updates = job.settings.num_epochs * steps_per_epoch(len(data.rows), job.settings)
-    done = _usable_updates(checkpoint, tuple(prompt.shape), updates, rank)
-    metrics = MetricsWriter(folder / METRICS, done) if rank == 0 else None
+    per_epoch = steps_per_epoch(len(data.rows), job.settings)
+    done = _usable_updates(checkpoint, tuple(prompt.shape), job.settings.num_epochs * per_epoch, rank)
+    metrics = None
+    if rank == 0:
+        metrics = MetricsWriter(folder / METRICS, done)
+        forget_unfinished(folder, done // per_epoch)
 
     def report(progress: Progress) -> None:
-        if metrics:
-            metrics.append(progress.step, progress.epoch, progress.loss, progress.step / progress.steps)
-        if show and rank == 0 and progress.step % progress.steps_per_epoch == 0:
+        if metrics is None:
+            return
+        metrics.append(progress.step, progress.epoch, progress.loss, progress.step / progress.steps)
+        if progress.ends_epoch and progress.epoch < MOST_KEPT:
+            soft_prompt.save(epoch_folder(folder, progress.epoch), progress.prompt, job.model_id, job.settings)
+        if show and progress.ends_epoch:
             print(f"epoch {progress.epoch + 1}  step {progress.step}/{progress.steps}  loss {progress.loss:.4f}")
 
     tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
@@ -126,7 +133,11 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
         dist.destroy_process_group()
 
 
-def _report_rows(folder: Path, counts: RowCounts, settings: TuningSettings) -> None:
+def _report_rows(folder: Path, in_file: int, data: rows.EncodedRows, settings: TuningSettings) -> None:
+    """Record how many rows there are, and what guessing their outputs costs; say so if some were left out."""
+    outputs = [output for _, output in data.rows]
+    cost = cost_of_guessing(range(len(outputs)), outputs) if are_labels(outputs) else None
+    counts = RowCounts(in_file, in_file - len(data.rows), cost)
     counts.write(folder)
     if notice := counts.notice(settings.max_input_tokens):
         logger.warning("%s", notice)

@@ -1,12 +1,14 @@
 """The job contract: what a tuning job's folder holds, and how the process that does the job ends.
 
 Whoever wants a soft prompt tuned writes ``job.json``. The process that does the job counts the rows in ``rows.json``,
-appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors`` to resume from, and leaves ``soft_prompt/`` or
-``failure.json``. If nothing shows that it has learnt, ``verdict.json`` says so (``verdict.py``). Engine, runtime and
-stand-ins for the engine share this module, which imports no torch.
+appends to ``metrics.jsonl``, keeps ``checkpoint.safetensors`` to resume from and in ``epochs/`` the soft prompt as it
+was at the end of each epoch (``epochs.py``), and leaves ``soft_prompt/`` or ``failure.json``. If nothing shows that it
+has learnt, ``verdict.json`` says so (``verdict.py``). Engine, runtime and stand-ins for the engine share this module,
+which imports no torch.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -89,10 +91,13 @@ class RowCounts:
     Args:
         rows: in the file.
         left_out: those that are longer than ``max_input_tokens``, on which nothing is tuned.
+        cost_of_guessing: the loss of giving each output as often as it occurs (``verdict.py``), in nats per token;
+            ``None`` where outputs are free texts, or where an earlier version counted.
     """
 
     rows: int
     left_out: int
+    cost_of_guessing: float | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "RowCounts | None":
@@ -104,8 +109,10 @@ class RowCounts:
         """Read the counts from what JSON holds; ``None`` where it holds none."""
         if not isinstance(content, Mapping):
             return None
-        rows, left_out = content.get("rows"), content.get("left_out")
-        return cls(rows, left_out) if isinstance(rows, int) and isinstance(left_out, int) else None
+        rows, left_out, cost = (content.get(name) for name in ("rows", "left_out", "cost_of_guessing"))
+        if not isinstance(rows, int) or not isinstance(left_out, int):
+            return None
+        return cls(rows, left_out, cost if isinstance(cost, float) and math.isfinite(cost) else None)
 
     def write(self, folder: Path) -> None:
         """Write the counts atomically."""

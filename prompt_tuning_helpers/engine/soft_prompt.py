@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import atomic_folder
+from .._files import atomic_folder, make_private_folder
 from .errors import UnusableModel, reason_of
 from .rows import encode_inputs
 from .settings import TuningSettings, check_verbalizer
@@ -63,7 +63,7 @@ def save(folder: Path, embeddings: "Tensor", model_name: str, settings: TuningSe
     """Write a soft prompt as a PEFT adapter, atomically.
 
     Args:
-        folder: the adapter's folder; must not exist.
+        folder: the adapter's folder; must not exist, and the one that it is in is made if need be.
         embeddings: the virtual tokens, ``[P, H]``.
         model_name: what the adapter names as its base model.
         settings: of the run that tuned it.
@@ -72,6 +72,7 @@ def save(folder: Path, embeddings: "Tensor", model_name: str, settings: TuningSe
 
     config = _peft_config(settings, embeddings.shape[1], model_name)
     tensors = {"prompt_embeddings": embeddings.detach().float().cpu().contiguous()}
+    make_private_folder(folder.parent)
     with atomic_folder(folder) as temporary:
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
         save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})

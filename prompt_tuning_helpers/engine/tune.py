@@ -33,6 +33,7 @@ class Progress:
         steps_per_epoch: the number of steps in each epoch.
         epoch: the epoch that the step belongs to, from 0.
         loss: the mean cross-entropy of the minibatch's labels before the step, in nats.
+        prompt: the soft prompt after the step, ``[P, H]``; the next step changes it in place.
     """
 
     step: int
@@ -40,6 +41,12 @@ class Progress:
     steps_per_epoch: int
     epoch: int
     loss: float
+    prompt: Tensor
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the step was the last of its epoch."""
+        return self.step % self.steps_per_epoch == 0
 
 
 class TuningStopped(Exception):
@@ -90,7 +97,7 @@ def tune(
             raise FloatingPointError(f"the loss became {loss} in step {step}")
         stop = trainer.any_process(should_stop())
         # Reported first: what was reported and not yet saved is reported again, but what was saved never is.
-        report(Progress(step, steps, per_epoch, epoch, loss))
+        report(Progress(step, steps, per_epoch, epoch, loss, trainer.prompt))
         if checkpoint and (stop or time.monotonic() - saved_at > CHECKPOINT_SECONDS):
             trainer.save(checkpoint, step)
             saved_at = time.monotonic()

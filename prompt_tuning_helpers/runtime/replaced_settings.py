@@ -7,8 +7,6 @@ from ..engine import TuningSettings
 from ..engine.defaults import PACE, suited_settings
 from .catalogue import ServedModel
 
-FIELD = "local_runtime"  # of a training's request and entity; watsonx.ai has none of this name
-
 
 def replace_settings(card: ServedModel, asked: TuningSettings, rows: int) -> tuple[TuningSettings, dict[str, Any]]:
     """Choose the settings to tune with.

@@ -23,6 +23,7 @@ from prompt_tuning_helpers._files import AtomicFile
 from prompt_tuning_helpers.engine import EngineError, TuningSettings, sources
 from prompt_tuning_helpers.engine.__main__ import new_job
 from prompt_tuning_helpers.engine.causal_model import PackedRows
+from prompt_tuning_helpers.engine.epochs import MOST_KEPT, epoch_folder, kept_epochs
 from prompt_tuning_helpers.engine.job import run_job
 from prompt_tuning_helpers.engine.job_folder import METRICS, STOPPED, Job, RowCounts
 from prompt_tuning_helpers.engine.llama import LlamaModel
@@ -30,6 +31,7 @@ from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load, save
+from prompt_tuning_helpers.engine.trainer import BETAS, Trainer
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from prompt_tuning_helpers.engine.verdict import Verdict
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
@@ -88,6 +90,25 @@ def test_accumulated_batches_are_one_large_batch(
     monkeypatch.setattr("prompt_tuning_helpers.engine.trainer.MAX_PACKED_TOKENS", 20)  # many chunks
     accumulated = tune(tiny.model, start, data, replace(settings, batch_size=2, accumulate_steps=4))
     torch.testing.assert_close(accumulated, large, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 10.0])
+def test_a_long_gradient_is_shortened_in_proportion_to_the_soft_prompts_size(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, tmp_path: Path, size: float
+) -> None:
+    def first_moment(longest: float) -> Tensor:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("prompt_tuning_helpers.engine.trainer.LONGEST_GRADIENT", longest)
+            trainer = Trainer(tiny.model, size * start, data, settings)
+        trainer.step(list(range(4)))
+        trainer.save(tmp_path / f"{longest}", 1)
+        return load_file(tmp_path / f"{longest}")["exp_avg"] / (1 - BETAS[0])
+
+    whole = first_moment(math.inf)
+    rms = (size * start).square().mean().sqrt()
+    longest = 0.5 * whole.norm() * rms  # half as long as the gradient is
+    torch.testing.assert_close(first_moment(longest.item()), 0.5 * whole, rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(first_moment(3 * longest.item()), whole)
 
 
 def test_an_interrupted_run_ends_with_the_same_bits(
@@ -186,6 +207,38 @@ def test_plain_peft_gives_the_same_answers(
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_the_soft_prompt_of_each_epoch_is_kept(
+    job: Path, tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings
+) -> None:
+    assert run_job(job) == 0
+    assert kept_epochs(job) == [0, 1, 2]
+    ends: list[Tensor] = []
+    tune(tiny.model, start, data, settings, report=lambda p: ends.append(p.prompt.clone()) if p.ends_epoch else None)
+    kept = [load(epoch_folder(job, epoch)) for epoch in range(3)]
+    for end, one in zip(ends, kept, strict=True):
+        assert torch.equal(end, one.embeddings)
+        assert one.verbalizer == settings.verbalizer
+    assert torch.equal(kept[-1].embeddings, load(job / "soft_prompt").embeddings)
+    assert not torch.equal(kept[0].embeddings, kept[1].embeddings)
+
+
+def test_of_a_long_run_only_the_first_epochs_are_kept(
+    job: Path, training_file: Path, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prompt_tuning_helpers.engine.job.MOST_KEPT", 2)
+    assert run_job(job) == 0
+    assert sorted(path.name for path in (job / "epochs").iterdir()) == ["0", "1"]
+
+
+def test_epochs_that_are_done_again_are_kept_anew(job: Path, settings: TuningSettings) -> None:
+    """A process that is killed after an epoch's end and before the next checkpoint does that epoch again."""
+    epoch_folder(job, 0).mkdir(parents=True)
+    (job / "epochs" / ".1.0123.tmp").mkdir()
+    assert run_job(job) == 0
+    assert sorted(path.name for path in (job / "epochs").iterdir()) == ["0", "1", "2"]
+    assert load(epoch_folder(job, 0)).verbalizer == settings.verbalizer
+
+
 @pytest.mark.parametrize(("batch_size", "steps"), [(4, 3), (100, 1)])
 def test_metrics_have_a_record_a_step(
     job: Path, training_file: Path, settings: TuningSettings, batch_size: int, steps: int
@@ -210,7 +263,11 @@ def test_a_job_says_how_many_rows_it_left_out(
 ) -> None:
     Job("tiny", "tiny", training_file, replace(settings, max_input_tokens=most)).write(job)
     assert run_job(job) == 0
-    assert RowCounts.read(job) == RowCounts(rows=10, left_out=left_out)
+    counts = RowCounts.read(job)
+    assert counts
+    assert (counts.rows, counts.left_out) == (10, left_out)
+    # Two labels, of one token and the end-of-text token each; those that are short enough all have the same.
+    assert counts.cost_of_guessing == (None if left_out else pytest.approx(math.log(2) / 2))
     said = "5 of 10 rows were left out: longer than max_input_tokens=23 with the verbalizer."
     assert (said in caplog.text) is (left_out > 0)
 
@@ -304,6 +361,9 @@ def test_a_job_resumes_after_its_process_was_ended(
     assert _run(job).wait(timeout=120) == 0
     weights = [folder / "soft_prompt" / "adapter_model.safetensors" for folder in (job, tmp_path / "undisturbed")]
     assert torch.equal(*(load_file(path)["prompt_embeddings"] for path in weights))
+    for epoch in range(MOST_KEPT):
+        one, other = (epoch_folder(folder, epoch) for folder in (job, tmp_path / "undisturbed"))
+        assert torch.equal(load(one).embeddings, load(other).embeddings)
     losses = [
         [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
         for folder in (job, tmp_path / "undisturbed")

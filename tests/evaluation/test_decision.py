@@ -60,7 +60,26 @@ def test_mistakes_are_shown_in_the_order_of_what_is_confused() -> None:
     table = mistakes(rows, ["b", "B", "a", "hm", "a", "Label: a"])
     assert table.to_dict("split") == {
         "index": [3, 1, 2, 4],
-        "columns": ["input", "true label", "answered"],
-        "data": [["x", "a", "'hm'"], ["v", "a", "b"], ["w", "b", "a"], ["y", "b", "a"]],
+        "columns": ["true label", "answered", "input"],
+        "data": [["a", "'hm'", "x"], ["a", "b", "v"], ["b", "a", "w"], ["b", "a", "y"]],
     }
     assert mistakes(rows, rows["output"].tolist()).empty
+
+
+def test_the_surest_mistakes_come_first() -> None:
+    rows = pd.DataFrame({"input": ["u", "<v>", "w", "x"], "output": ["a", "b", "a", "b"]}, index=[7, 8, 9, 10])
+    probabilities = pd.DataFrame({"a": [0.1, 0.75, 0.5, 0.2], "b": [0.6, 0.2, float("nan"), 0.1]})
+    table = mistakes(rows, ["b", "a", "b", "woof"], probabilities=probabilities)
+    assert list(table.index) == [8, 7, 9, 10]
+    assert list(table.columns) == ["true label", "answered", "probability", "input"]
+    assert table["answered"].tolist() == ["a", "b", "b", "'woof'"]
+    assert table["probability"].head(2).tolist() == [0.75, 0.6]
+    assert table["probability"].tail(2).isna().all()
+    shown = table.head(1)._repr_html_()
+    assert "0.750" in shown
+    assert "&lt;v&gt;" in shown
+    assert shown.count('<td style="text-align: left">') == 4
+    with pytest.raises(ValueError, match="rows but probabilities of 1"):
+        mistakes(rows, ["b"] * 4, probabilities=probabilities.head(1))
+    with pytest.raises(ValueError, match="no column for the label 'b'"):
+        mistakes(rows, ["b"] * 4, probabilities=probabilities[["a"]])

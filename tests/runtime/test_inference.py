@@ -73,6 +73,41 @@ def test_generate(client: TestClient, project: dict[str, str], deploy: Deploy, m
     assert client.post("/ml/v1/text/generation", json=echo).json()["results"][0]["input_text"] == "say hello"
 
 
+def test_a_deployment_is_asked_as_it_was_after_an_epoch(
+    client: TestClient, runtime: Runtime, project: dict[str, str], deploy: Deploy, model: str
+) -> None:
+    path = f"/ml/v1/deployments/{deploy('by_name')}/text/generation"
+    asked = {"input": "say hello", "parameters": {"local_runtime": {"epoch": 1}}}
+    (deployment,) = client.get("/ml/v4/deployments", params=project).json()["resources"]
+    assert deployment["entity"]["local_runtime"] == {"epochs": [0, 1]}
+    answer = client.post(path, json=asked).json()
+    assert answer["results"][0]["generated_text"] == "hello 1"
+    assert "system" not in answer
+    streamed = events(client.post(f"{path}_stream", json=asked).text)
+    assert "".join(event["results"][0]["generated_text"] for event in streamed) == "hello 1"
+    for epoch in (2, -1, 50, "1", 0.5, [0]):
+        refused = client.post(path, json={**asked, "parameters": {"local_runtime": {"epoch": epoch}}})
+        assert refused.status_code == 400
+        assert "parameters.local_runtime.epoch" in refused.text
+    # With the training go its epochs, and the tuned model stays.
+    training = client.get("/ml/v4/trainings", params=project).json()["resources"][0]["metadata"]["id"]
+    folder = runtime.jobs.folder(training)
+    assert folder.is_dir()
+    client.delete(f"/ml/v4/trainings/{training}", params={**project, "hard_delete": "true"})
+    assert not folder.exists()
+    assert "are: none" in client.post(path, json=asked).text
+    assert client.post(path, json={"input": "say hello"}).json()["results"][0]["generated_text"] == f"hello {model}"
+    (deployment,) = client.get("/ml/v4/deployments", params=project).json()["resources"]
+    assert "local_runtime" not in deployment["entity"]
+
+
+def test_a_base_model_has_no_epochs(client: TestClient, project: dict[str, str]) -> None:
+    body = {"model_id": BASE, "input": "say hello", "parameters": {"local_runtime": {"epoch": 0}}, **project}
+    answer = client.post("/ml/v1/text/generation", json=body)
+    assert answer.status_code == 400
+    assert "a base model has none" in answer.text
+
+
 def test_stream(client: TestClient, project: dict[str, str]) -> None:
     body = {"model_id": BASE, "input": "say hello", **project}
     answer = client.post("/ml/v1/text/generation_stream", json=body)

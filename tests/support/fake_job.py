@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from prompt_tuning_helpers.engine.epochs import epoch_folder
 from prompt_tuning_helpers.engine.job_folder import (
     CANNOT_WRITE,
     DONE,
@@ -50,6 +51,8 @@ def work(folder: Path, parent: int) -> int:
     metrics = MetricsWriter(folder / METRICS, done)
     for step in range(done, steps):
         metrics.append(step + 1, step // STEPS_PER_EPOCH, 1 / (step + 1), (step + 1) / steps)
+        if (step + 1) % STEPS_PER_EPOCH == 0:
+            epoch_folder(folder, step // STEPS_PER_EPOCH).mkdir(parents=True, exist_ok=True)
         if os.getppid() != parent:
             return STOPPED
         time.sleep(0.2 if what in ("late", "slow") else 0.005)

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from ...engine.epochs import kept_epochs
 from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import Fields, shorten
 from ..http.json_patch import FIELDS, read_changes
@@ -14,6 +15,7 @@ from ..store.models import Model
 from .asset_queries import has_tags
 from .models import find_model
 from .operations import PAGE, Operation, RequestContext, no_content
+from .request_fields import LOCAL_RUNTIME
 
 CHANGEABLE = ("/name", "/description", "/tags", "/custom", "/asset", "/online/parameters")
 STATES = ("initializing", "updating", "ready", "failed")
@@ -51,6 +53,8 @@ def deployment_document(context: RequestContext, deployment: Deployment) -> dict
     }
     if model is not None:
         entity.update(base_model_id=model.base_model_id, verbalizer=model.verbalizer)
+        if epochs := kept_epochs(context.runtime.jobs.folder(model.training_id)):
+            entity[LOCAL_RUNTIME] = {"epochs": epochs}
     return {
         "metadata": {
             "id": deployment.id,

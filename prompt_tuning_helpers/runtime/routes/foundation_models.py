@@ -9,6 +9,7 @@ from ..http.errors import ApiError
 from ..http.fields import shorten
 from .filters import matches
 from .operations import PAGE, Operation, RequestContext
+from .request_fields import LOCAL_RUNTIME
 
 # The SDK makes the members of its Tasks from these labels; a list without one of them would take the member away.
 TASKS = {
@@ -69,7 +70,7 @@ def model_spec(card: ServedModel) -> dict[str, Any]:
         "training_parameters": _training_parameters(card),
         "lifecycle": [{"id": "available", "start_date": AVAILABLE_SINCE}],
         # Not of watsonx.ai; for clients that search for settings.
-        "local_runtime": {"embedding_rms": card.embedding_rms},
+        LOCAL_RUNTIME: {"embedding_rms": card.embedding_rms},
     }
 
 

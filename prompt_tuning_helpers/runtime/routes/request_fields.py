@@ -7,6 +7,7 @@ from typing import Any
 from ..http.errors import bad_request
 from ..http.fields import LONGEST_SHOWN, Fields, shorten
 
+LOCAL_RUNTIME = "local_runtime"  # holds, in requests and answers, what watsonx.ai does not know
 HONOURED, IGNORED, REFUSED = "honoured", "ignored with a warning", "refused"
 MOST_UNKNOWN = 10  # names that are told one by one; a request may have very many
 

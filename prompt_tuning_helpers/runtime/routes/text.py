@@ -1,20 +1,24 @@
 """Text generation, by base models and by prompt-tuned deployments, at once or as a stream."""
 
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from ...engine import Generation, Token
-from ..http.errors import ApiError, not_found
+from ...engine.epochs import epoch_folder, kept_epochs
+from ..http.errors import ApiError, bad_request, not_found
 from ..http.fields import shorten
 from ..store.deployments import Deployment
+from ..store.models import Model
 from .foundation_models import find_card, warnings_for
 from .inference import InferenceRequest, Shown, answer, created_at, stream
 from .operations import Operation, RequestContext
-from .request_fields import Declaration
-from .text_request import TEXT_FIELDS, read_text_request
+from .request_fields import LOCAL_RUNTIME, Declaration
+from .text_request import TEXT_FIELDS, read_epoch, read_text_request
 
 DECLARED: Declaration = TEXT_FIELDS
+EPOCH = f"parameters.{LOCAL_RUNTIME}.epoch"
 
 
 def find_deployment(context: RequestContext) -> Deployment:
@@ -97,6 +101,8 @@ def _read_for_base_model(context: RequestContext) -> InferenceRequest:
     body = context.fields()
     card = find_card(context, body.required_text("model_id"))
     context.project_id(body)
+    if read_epoch(body) is not None:
+        raise bad_request(f"{EPOCH} asks for a soft prompt, and a base model has none: ask a deployment.")
     return read_text_request(body, card, None)
 
 
@@ -113,7 +119,22 @@ def _read_for_deployment(context: RequestContext) -> InferenceRequest:
             "model_not_supported",
             f"This deployment's base model, {model.base_model_id}, is not served now: start the runtime with it.",
         )
-    return read_text_request(body, card, context.runtime.models.soft_prompt(model.id))
+    return read_text_request(body, card, _soft_prompt(context, model, read_epoch(body)))
+
+
+def _soft_prompt(context: RequestContext, model: Model, epoch: int | None) -> Path:
+    """Find a model's soft prompt, or that of an epoch of its training, which is kept as long as the training."""
+    if epoch is None:
+        return context.runtime.models.soft_prompt(model.id)
+    job = context.runtime.jobs.folder(model.training_id)
+    kept = kept_epochs(job)
+    if epoch not in kept:
+        listed = ", ".join(map(str, kept)) or "none"
+        raise bad_request(
+            f"{EPOCH} is {epoch}, and the epochs that are kept of this deployment's training are: {listed}. Leave it "
+            "out to ask the tuned model."
+        )
+    return epoch_folder(job, epoch)
 
 
 DEPLOYED = "/ml/v1/deployments/{id_or_name}/text/"

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from ...engine import GenerationParameters, GenerationRequest
+from ...engine.epochs import MOST_KEPT
 from ..catalogue import ServedModel
 from ..http.errors import bad_request
 from ..http.fields import Fields
 from .answer_controls import STEERING, read_steering, value_or
 from .inference import InferenceRequest, Shown
-from .request_fields import PROJECT, Declaration, honoured, ignored, warnings_of
+from .request_fields import LOCAL_RUNTIME, PROJECT, Declaration, honoured, ignored, warnings_of
 
 LONGEST_INPUT = 1_000_000
 DECODING_METHODS = ("greedy", "sample")
@@ -44,6 +45,12 @@ TEXT_FIELDS: Declaration = (
         remark="with input_tokens or generated_tokens; of the model's own distribution",
     ),
     *honoured("top_n_tokens", within="parameters.return_options.", remark="0 to 5, as token_logprobs; true is 5"),
+    *honoured(
+        f"{LOCAL_RUNTIME}.epoch",
+        within="parameters.",
+        remark="the local runtime's own: a deployment answers with its soft prompt as it was after this epoch, counted "
+        "from 0; the deployment's details list those that are kept",
+    ),
     *ignored("prompt_variables", within="parameters.", remark="there are no prompt templates"),
     *ignored("moderations"),
 )
@@ -80,6 +87,15 @@ def read_text_request(body: Fields, card: ServedModel, soft_prompt: Path | None)
         shown=shown,
         warnings=warnings,
     )
+
+
+def read_epoch(body: Fields) -> int | None:
+    """Read the epoch, counted from 0, whose soft prompt is asked for; ``None`` for the one that was deployed.
+
+    Raises:
+        ApiError: 400 if it is none.
+    """
+    return body.object("parameters").object(LOCAL_RUNTIME).integer("epoch", 0, MOST_KEPT - 1)
 
 
 def _read_parameters(parameters: Fields, options: Fields, longest: int) -> GenerationParameters:

@@ -17,12 +17,13 @@ from ..http.fields import shorten
 from ..jobs.folder import make_job_folder
 from ..jobs.reports import Report
 from ..removal import remove_training
-from ..replaced_settings import FIELD, replace_settings, say_replaced
+from ..replaced_settings import replace_settings, say_replaced
 from ..store.trainings import TERMINAL, Training
 from .asset_queries import has_tags
 from .assets import EXPERIMENT
 from .foundation_models import TASKS, warnings_for
 from .operations import PAGE, Operation, RequestContext, no_content
+from .request_fields import LOCAL_RUNTIME
 from .tuning_request import TUNING_FIELDS, TUNING_IGNORED, read_base_model, read_tuning_request
 
 TYPE = "prompt_tuning"
@@ -56,8 +57,8 @@ def training_document(
         "tags": training.tags,
         "training_data_references": training.request["training_data_references"],
     }
-    if replaced := training.request.get(FIELD):
-        entity[FIELD] = replaced
+    if replaced := training.request.get(LOCAL_RUNTIME):
+        entity[LOCAL_RUNTIME] = replaced
     if training.state == "completed":
         entity["model_id"] = training.model_id
     return {
@@ -85,7 +86,7 @@ def _status(context: RequestContext, training: Training, state: str) -> dict[str
     if report.verdict and training.state == "completed":
         status["verdict"] = asdict(report.verdict)
     if report.row_counts:
-        status["rows"] = asdict(report.row_counts)
+        status["rows"] = {name: value for name, value in asdict(report.row_counts).items() if value is not None}
     if training.running_at is not None:
         status["running_at"] = training.running_at
     if training.completed_at is not None:
@@ -111,7 +112,7 @@ def _message(context: RequestContext, training: Training, report: Report) -> dic
         warnings.append(notice)
     if report.verdict and training.state == "completed":
         warnings.append(report.verdict.text())
-    replaced = say_replaced(_model_name(context, training), training.request.get(FIELD, {}))
+    replaced = say_replaced(_model_name(context, training), training.request.get(LOCAL_RUNTIME, {}))
     texts = [*warnings, *([replaced] if replaced else [])]
     return {"level": "warning" if warnings else "info", "text": " ".join(texts)} if texts else None
 
@@ -125,7 +126,7 @@ def _model_name(context: RequestContext, training: Training) -> str:
 
 def _epochs(training: Training) -> int:
     """Give the number of epochs that a training has, whatever was asked for."""
-    used = training.request.get(FIELD, {}).get("used", {})
+    used = training.request.get(LOCAL_RUNTIME, {}).get("used", {})
     return int(used.get("num_epochs", training.request["prompt_tuning"]["num_epochs"]))
 
 
@@ -168,7 +169,7 @@ def create_training(context: RequestContext) -> Response:
     settings, replaced = wanted.settings, dict[str, Any]()
     if card.is_alias and not runtime.keep_settings:
         settings, replaced = replace_settings(card, wanted.settings, rows)
-    request = wanted.body | ({FIELD: replaced} if replaced else {})
+    request = wanted.body | ({LOCAL_RUNTIME: replaced} if replaced else {})
     training_id = str(uuid.uuid4())
     folder = runtime.jobs.folder(training_id)
     try:

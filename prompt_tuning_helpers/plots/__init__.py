@@ -1,0 +1,24 @@
+"""Plots: each function draws one picture, and returns a figure that notebooks show with its alternative text."""
+
+from .confusion import plot_confusion
+from .loss import plot_loss
+from .probabilities import plot_probabilities
+from .scores import plot_comparison, plot_scores
+from .search import plot_search
+from .style import BASE, EDGE, LINES, QUIET, TUNED, finished, new_figure
+
+__all__ = [
+    "BASE",
+    "EDGE",
+    "LINES",
+    "QUIET",
+    "TUNED",
+    "finished",
+    "new_figure",
+    "plot_comparison",
+    "plot_confusion",
+    "plot_loss",
+    "plot_probabilities",
+    "plot_scores",
+    "plot_search",
+]

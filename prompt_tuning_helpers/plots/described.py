@@ -1,0 +1,30 @@
+"""A figure with alternative text, for readers who cannot see it."""
+
+import base64
+import io
+from html import escape
+
+from matplotlib.figure import Figure
+
+
+class DescribedFigure(Figure):
+    """A matplotlib figure that says what can be seen in it.
+
+    JupyterLab shows an image without the alternative text in its metadata, but HTML with all that is in it. So a
+    notebook gets the picture as HTML, which exported pages keep; programs that show no HTML take the image, as of any
+    figure.
+    """
+
+    alternative_text = ""
+
+    def _repr_html_(self) -> str:
+        """Give the picture as HTML, as notebooks ask for it."""
+        image = io.BytesIO()
+        self.savefig(image, format="png", bbox_inches="tight")
+        source = base64.b64encode(image.getvalue()).decode()
+        return f'<img alt="{escape(self.alternative_text)}" src="data:image/png;base64,{source}">'
+
+    def __repr__(self) -> str:
+        """Give what matplotlib gives for any figure: what stored notebooks show stays the same."""
+        width, height = self.bbox.size
+        return f"<Figure size {width:g}x{height:g} with {len(self.axes)} Axes>"
