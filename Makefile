@@ -48,7 +48,7 @@ lab: $(VENV)/.ready model  ## open the notebooks in JupyterLab
 
 .PHONY: runtime
 runtime: $(VENV)/.ready model  ## the local watsonx.ai runtime in the foreground
-	$(RUN) -m prompt_tuning_helpers.runtime serve
+	$(VENV)/bin/local-watsonx serve
 
 .PHONY: test
 test: check pytest  ## lint, types and every test; ARGS="-k name" goes to pytest, here and below

@@ -4,6 +4,7 @@ Each helper imports what it needs when it is first used. So this package is impo
 runtime, which lives in a subpackage, starts without the data and plotting libraries.
 """
 
+from .base_models import NoTunableModelError, choose_base_model
 from .connection import Connection, ConnectionSetupError, connect
 from .deployment import CleanUpReport, clean_up, deployed, unique_serving_name
 from .epochs import accuracy_by_epoch
@@ -31,10 +32,8 @@ from .probabilities import label_probabilities
 from .search import SearchError, SettingsSearch, search_settings
 from .tuning import (
     ConnectionLostError,
-    NoTunableModelError,
     PromptTuningSettings,
     TuningError,
-    choose_base_model,
     resume,
     watch,
 )

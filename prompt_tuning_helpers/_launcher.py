@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from .runtime.process.users import UsersLock
 
 LOCAL_REQUIREMENTS = (
+    "accelerate",
     "filelock",
     "gguf",
     "httptools",
     "jwt",
     "llguidance",
-    "peft",
     "psutil",
     "regex",
     "safetensors",

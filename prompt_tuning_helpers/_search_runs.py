@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._metrics import metrics_of
+from ._outcome import how_it_failed
 from ._sdk import add_advice, is_passing, quiet_sdk, status_code
 from .datasets.check import estimate_tokens
 from .deployment import clean_up, deployed, unique_serving_name
 from .engine.search_plan import LAST_STEPS, Round, Trial, best_of, halve, interval_of
 from .evaluation import parse_label
 from .i18n import say
-from .tuning import ConnectionLostError, PromptTuningSettings, TuningError, follow, how_it_failed
+from .tuning import ConnectionLostError, PromptTuningSettings, TuningError, follow
 
 if TYPE_CHECKING:
     from ibm_watsonx_ai import APIClient

@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .base_models import tunable_models
 from .engine.settings import TuningSettings
 from .evaluation import LABELS, parse_label
 from .i18n import say
 from .search import search_settings
-from .tuning import PromptTuningSettings, tunable_models
+from .tuning import PromptTuningSettings
 
 if TYPE_CHECKING:
     import pandas as pd

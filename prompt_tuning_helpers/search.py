@@ -6,6 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ._search_runs import Candidate, Judge, Row, Runs, Scoring, what_happened
+from .base_models import require_offered, tunable_models
 from .datasets.rows import require_usable_frame
 from .engine.search_plan import (
     STEP,
@@ -25,7 +26,7 @@ from .engine.search_plan import (
     unit_of,
 )
 from .i18n import paragraph, say
-from .tuning import PromptTuningSettings, require_offered, tunable_models
+from .tuning import PromptTuningSettings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,8 +22,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from prompt_tuning_helpers import choose_base_model, connect, deployed, resume
 from prompt_tuning_helpers._sdk import advice, advise_in_notebook
+from prompt_tuning_helpers.base_models import NoTunableModelError
 from prompt_tuning_helpers.connection import ConnectionSetupError
-from prompt_tuning_helpers.tuning import NoTunableModelError
 from tests.support.environment import placeless
 
 KEY = "a-very-secret-key"

@@ -1,4 +1,4 @@
-"""Tuning helpers: choice of base model and settings, watching a run, and picking one up again."""
+"""Tuning helpers: watching a run, and picking one up again."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,73 +11,14 @@ from ibm_watsonx_ai.wml_client_error import ApiRequestFailure, WMLClientError
 
 from prompt_tuning_helpers._sdk import is_passing
 from prompt_tuning_helpers.engine.verdict import Verdict
-from prompt_tuning_helpers.tuning import (
-    ConnectionLostError,
-    NoTunableModelError,
-    TuningError,
-    _Meter,
-    _polls,
-    _show,
-    choose_base_model,
-    progress_of,
-    resume,
-    watch,
-)
+from prompt_tuning_helpers.tuning import ConnectionLostError, TuningError, _polls, _show, resume, watch
 from tests.support.examples import ODD_RECORDS
-
-SMALL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-LARGE = "ibm/granite-3-8b-instruct"
-
-
-def client_offering(*models: str) -> mock.Mock:
-    client = mock.Mock()
-    client.foundation_models.get_model_specs_with_prompt_tuning_support.return_value = {
-        "resources": [{"model_id": model} for model in models]
-    }
-    return client
-
-
-def details(state: str, *metrics: dict[str, Any], **status: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"id": "run-1"},
-        "entity": {
-            "prompt_tuning": {"num_epochs": 4},
-            "status": {"state": state, "metrics": list(metrics), **status},
-        },
-    }
-
-
-def metric(epoch: int, loss: float, **more: float) -> dict[str, Any]:
-    return {"timestamp": "2026-01-01T00:00:00.000Z", "ml_metrics": {"epoch": epoch, "loss": loss, **more}}
+from tests.support.runs import details, metric
 
 
 def failure(status: int) -> ApiRequestFailure:
     request = httpx.Request("GET", "https://u/ml/v4/trainings/run-1")
     return ApiRequestFailure("Failure during get", httpx.Response(status, request=request, text="{}"))
-
-
-# --- base model and settings
-
-
-def test_a_model_with_known_settings_is_preferred() -> None:
-    assert choose_base_model(client_offering("google/flan-t5-xl", LARGE)) == LARGE
-    assert choose_base_model(client_offering(LARGE, SMALL)) == SMALL
-    assert choose_base_model(client_offering("unknown/model")) == "unknown/model"
-
-
-def test_the_model_asked_for_is_taken_if_it_is_offered() -> None:
-    client = client_offering(SMALL, LARGE)
-    assert choose_base_model(client, LARGE) == LARGE
-    with pytest.raises(NoTunableModelError, match=SMALL):
-        choose_base_model(client, "no/such-model")
-
-
-def test_a_service_without_prompt_tuning_is_explained() -> None:
-    with pytest.raises(NoTunableModelError, match="10 September 2026"):
-        choose_base_model(client_offering())
-
-
-# --- watching
 
 
 def test_watching_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,21 +231,6 @@ def test_an_error_may_be_wrapped() -> None:
     assert is_passing(error)
 
 
-def test_progress_is_read_from_either_form_of_metrics() -> None:
-    assert progress_of(details("running"))[2] is None
-    assert progress_of(details("running", metric(1, 0.5, progress=0.4))) == (2, 0.5, 0.4)
-    assert progress_of(details("running", metric(1, 0.5))) == (2, 0.5, 0.25)
-    assert progress_of(details("running", {"data": {"epoch": 2, "value": 0.25}})) == (3, 0.25, 0.5)
-
-
-def test_progress_skips_what_is_missing_or_odd() -> None:
-    good = metric(1, 0.5, progress=0.4)
-    for odd in ODD_RECORDS:
-        assert progress_of(details("running", good, odd)) == (2, 0.5, 0.4), odd
-    assert progress_of(details("running", {"data": {"epoch": 1}}))[::2] == (2, 0.25)
-    assert progress_of({"entity": {"status": {"state": "running"}}})[2] is None
-
-
 @pytest.mark.parametrize("metrics", [*([record] for record in ODD_RECORDS), {"a": 1}, "x", 3])
 @pytest.mark.parametrize("tuning", [None, {}, {"num_epochs": "three"}, {"num_epochs": 0}, 3])
 def test_odd_details_do_not_end_the_watching(metrics: Any, tuning: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,26 +242,6 @@ def test_odd_details_do_not_end_the_watching(metrics: Any, tuning: Any, capsys: 
     client.training.get_details.side_effect = answers
     watch((client, "run-1"), pause=lambda seconds: None)
     assert capsys.readouterr().out.startswith("The tuning run is completed")
-
-
-def test_the_meter_may_go_back() -> None:
-    meter = _Meter()
-    for epoch, progress in ((1, 0.5), (0, 0.1)):
-        line = meter.text(details("running", metric(epoch, 2.0, progress=progress)), now=100.0 - epoch)
-    assert "Epoch 1 of 4" in line
-
-
-def test_the_meter_shows_epoch_loss_and_time_left() -> None:
-    meter = _Meter()
-    assert "queued" in meter.text(details("queued"))
-    meter.text(details("running", metric(0, 2.0, progress=0.0)), now=100.0)
-    line = meter.text(details("running", metric(1, 0.5, progress=0.25)), now=130.0)
-    assert "Epoch 2 of 4, loss 0.500" in line
-    assert "25%" in line
-    assert "01:30 left" in line
-
-
-# --- picking up
 
 
 def test_a_run_is_picked_up_by_its_id() -> None:

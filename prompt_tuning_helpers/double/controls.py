@@ -73,12 +73,13 @@ class Answers(MutableMapping[Prompt, Given]):
         """Set the answer to a prompt, or several.
 
         Raises:
+            TypeError: for an answer that is neither a text nor an ``Answer``, or a prompt that is no text.
             ValueError: for a pattern or an answer that cannot be used.
         """
-        answers = [answer] if isinstance(answer, str | Answer) else list(answer)
+        answers = list(answer) if isinstance(answer, Sequence) and not isinstance(answer, str) else [answer]
         if not answers:
             raise ValueError("There is no answer: give one, or take the prompt back with del.")
-        self._put(prompt, [{"text": item} if isinstance(item, str) else vars(item) for item in answers])
+        self._put(prompt, [_answer_document(item) for item in answers])
 
     def __getitem__(self, prompt: Prompt) -> list[Answer]:
         """Give the answers that are set for a prompt or a pattern."""
@@ -99,6 +100,9 @@ class Answers(MutableMapping[Prompt, Given]):
         return len(self._read())
 
     def _put(self, prompt: Prompt, answers: list[dict[str, str]]) -> None:
+        text = prompt.pattern if isinstance(prompt, re.Pattern) else prompt
+        if not isinstance(text, str):
+            raise TypeError(f"A prompt is a text, or a pattern of re.compile for texts, not {prompt!r}.")
         if isinstance(prompt, re.Pattern):
             flags = "".join(letter for letter, flag in FLAGS.items() if prompt.flags & flag)
             which = {"pattern": prompt.pattern, "flags": flags}
@@ -225,6 +229,14 @@ def read_requests(routes: ControlRoutes) -> list[Request]:
             "earlier in the test."
         )
     return [Request(**{**request, "at": _time(request["at"])}) for request in document["resources"]]
+
+
+def _answer_document(answer: str | Answer) -> dict[str, str]:
+    if isinstance(answer, str):
+        return {"text": answer}
+    if not isinstance(answer, Answer):
+        raise TypeError(f"An answer is a text, an Answer, or a list of them; {answer!r} is none of these.")
+    return vars(answer)
 
 
 def _prompt(rule: dict[str, Any]) -> Prompt:

@@ -80,6 +80,8 @@ def copy_adapter(adapter: Adapter, folder: Path) -> None:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ValueError("it is a file, not an adapter's folder" if folder.exists() else "there is no such folder")
     if not (folder / CONFIG_FILE).is_file():
         raise ValueError(f"there is no {CONFIG_FILE}")
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

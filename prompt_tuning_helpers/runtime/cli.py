@@ -1,5 +1,6 @@
 """The command line of ``local-watsonx``: what runs a runtime and ends it, and the list of all commands."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated
@@ -90,7 +91,15 @@ def serve(
     except (StateInUse, StateLost, StateError, ValueError) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"Cannot serve on port {port} with the state folder {folder.root}: {error}")
+        if error.errno == errno.EADDRINUSE:
+            fail(
+                f"Cannot serve on port {port}: another program does. Name another port with --port, or leave that out "
+                "for a free one."
+            )
+        fail(
+            f"Cannot serve on port {port} with the state folder {folder.root}: {error}. Name another port with --port, "
+            "or another folder with --state."
+        )
 
 
 app.command()(env)
@@ -106,8 +115,11 @@ def status(state: StateOption = None) -> None:
 @app.command()
 def stop(state: StateOption = None) -> None:
     """End the runtime; a training resumes at its next start."""
-    if not _stop(open_state(state)):
-        typer.echo("The runtime was not running.")
+    folder = open_state(state)
+    if not _stop(folder):
+        typer.echo(f"No runtime runs on {folder.root}.")
+        return
+    typer.echo(f"Ended the runtime on {folder.root}.")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
-from .endpoint import Endpoint, Record, read_record, remove_record, write_record
+from .endpoint import Endpoint, Record, command_line, read_record, remove_record, write_record
 from .store.state import State
 
 # How many seconds a runtime waits for another to leave the folder, by what that one says it does. One that says
@@ -121,14 +121,15 @@ def _describe(state: State, holder: Record | None) -> str:
     if holder is None:
         return f"Another process uses {state.root} and does not say which: try again in a moment, or {other_folder}."
     process = f"process {holder.process.pid}"
+    stop = command_line("stop", state.root)
     if holder.phase == "starting":
         return (
-            f"A runtime is starting on {state.root} ({process}). Use that one once it serves, end it with `stop`, or "
+            f"A runtime is starting on {state.root} ({process}). Use that one once it serves, end it with `{stop}`, or "
             f"{other_folder}."
         )
     if holder.endpoint is None:
         return f"The runtime on {state.root} ({process}) is still ending: end its process by hand, or {other_folder}."
-    how = "with `stop`" if holder.process.is_alive() else "by ending that process"
+    how = f"with `{stop}`" if holder.process.is_alive() else "by ending that process"
     return (
         f"Another runtime ({process}, {holder.endpoint.url}) uses {state.root}. Use that one, end it {how}, "
         f"or {other_folder}."

@@ -88,6 +88,13 @@ def test_answers_are_a_mapping(watsonx: Watsonx, model: Any) -> None:
         del watsonx.answers["a"]
     with pytest.raises(ValueError, match="There is no answer"):
         watsonx.answers["a"] = []
+    wrong: Any
+    for wrong in (1, None, ["1", 0], {"text": "1"}):
+        with pytest.raises(TypeError, match="An answer is a text, an Answer, or a list of them"):
+            watsonx.answers["a"] = wrong
+    for wrong in (1, re.compile(b"late")):
+        with pytest.raises(TypeError, match="A prompt is a text, or a pattern"):
+            watsonx.answers[wrong] = "1"
     with pytest.raises(ValueError, match="at most 1000 characters"):
         watsonx.answers[re.compile("x" * 1001)] = "too long"
     watsonx.answers.clear()

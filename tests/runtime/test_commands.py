@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -148,7 +149,9 @@ def test_an_adapter_comes_in_is_listed_and_goes_out_again(kept: Path, adapter: P
     assert f"{model}  my adapter, tuned on {BASE} by training {training}" in invoke(kept, "models").output
     for number, known_by in enumerate((training, model)):
         out = tmp_path / f"out {number}"
-        assert invoke(kept, "export", known_by, str(out)).exit_code == 0
+        exported = invoke(kept, "export", known_by, str(out))
+        assert exported.exit_code == 0
+        assert exported.output.endswith(f"local-watsonx import '{out}'\n")
         there = files_in(out)
         assert {name: there.pop(name) for name in files_in(adapter)} == files_in(adapter)
         assert there.keys() == {"README.md", "tuned_model.json"}
@@ -174,6 +177,11 @@ def change_config(**values: object) -> Callable[[Path], object]:
     return change
 
 
+def become_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
 def written(name: str, text: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(text)
 
@@ -181,6 +189,8 @@ def written(name: str, text: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
+        (shutil.rmtree, "there is no such folder"),
+        (become_a_file, "it is a file, not an adapter's folder"),
         (lambda folder: (folder / "adapter_config.json").unlink(), "there is no adapter_config.json"),
         (written("adapter_config.json", "[]"), "adapter_config.json holds no object"),
         (change_config(peft_type="LORA"), "it is of kind LORA, not PROMPT_TUNING"),
@@ -237,7 +247,7 @@ def test_what_is_there_already_is_not_written_over(kept: Path, adapter: Path, tm
     assert files_in(adapter) == before
     done = invoke(kept, "export", model, str(tmp_path / "no" / "such" / "folder"))
     assert done.exit_code == 1
-    assert "Cannot write" in done.output
+    assert f"Cannot write {tmp_path / 'no' / 'such' / 'folder'}: No such file or directory. Name a new" in done.output
 
 
 def test_each_error_names_the_next_command(kept: Path, adapter: Path, tmp_path: Path) -> None:
@@ -251,6 +261,14 @@ def test_each_error_names_the_next_command(kept: Path, adapter: Path, tmp_path: 
     assert "See: local-watsonx models" in invoke(kept, "logs", "x").output
 
 
+@pytest.mark.parametrize("words", [("status",), ("env",), ("logs",), ("models",), ("export", "x", "y")])
+def test_no_start_is_advised_on_somebody_elses_folder(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    said = invoke(tmp_path, *words).output
+    assert "Name a folder that is new or empty" in said
+    assert "Start one with" not in said
+
+
 def test_what_another_version_keeps_is_left_to_a_start(kept: Path, adapter: Path) -> None:
     execute(State(kept), f"PRAGMA user_version = {VERSION - 1}")
     done = invoke(kept, "import", str(adapter))
@@ -258,7 +276,7 @@ def test_what_another_version_keeps_is_left_to_a_start(kept: Path, adapter: Path
     assert "is of an older version" in done.output
     assert f"local-watsonx serve --state {kept}" in done.output
     execute(State(kept), f"PRAGMA user_version = {VERSION + 1}")
-    assert "was made by a newer version" in invoke(kept, "models").output
+    assert invoke(kept, "models").output.startswith(f"{kept / 'runtime.db'} was made by a newer version")
 
 
 # --- the program

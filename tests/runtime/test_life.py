@@ -155,7 +155,7 @@ def test_a_runtime_of_an_earlier_version_is_named_at_once(state: Path) -> None:
     process, endpoint = start_runtime(state, fake_command(state))
     record = json.loads((state / "endpoint.json").read_text())
     del record["phase"]
-    for since, advice in ((0, "with `stop`"), (3600, "by ending that process")):
+    for since, advice in ((0, f"with `local-watsonx stop --state {state}`"), (3600, "by ending that process")):
         started = psutil.Process(process.pid).create_time() - since
         (state / "endpoint.json").write_text(json.dumps({**record, "started": started}))
         began = time.monotonic()
@@ -182,7 +182,7 @@ def test_a_runtime_that_is_still_starting(state: Path) -> None:
     assert time.monotonic() - began < 30
     assert second.returncode == 1
     assert f"A runtime is starting on {state} (process {process.pid})" in second.stderr
-    assert run_cli(state, "stop").stdout == ""
+    assert run_cli(state, "stop").stdout == f"Ended the runtime on {state}.\n"
     assert process.wait(5) == -signal.SIGTERM
     assert "No runtime runs" in run_cli(state, "status").stderr
 

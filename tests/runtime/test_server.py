@@ -112,7 +112,7 @@ def test_a_taken_port(served: tuple[Path, Endpoint], tmp_path: Path) -> None:
     port = served[1].url.rsplit(":", 1)[-1]
     answer = run_cli(tmp_path / "other", "serve", "--model", "tiny", "--port", port)
     assert answer.returncode == 1
-    assert f"Cannot serve on port {port}" in answer.stderr
+    assert answer.stderr.startswith(f"Cannot serve on port {port}: another program does. Name another port with --port")
 
 
 def test_a_wrong_alias(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_stop_and_reset(tmp_path: Path) -> None:
     (state / "of_the_user").write_text("mine")
     assert run_cli(state, "stop").returncode == 0
     assert process.wait(5) == 0
-    assert run_cli(state, "stop").stdout == "The runtime was not running.\n"
+    assert run_cli(state, "stop").stdout == f"No runtime runs on {state}.\n"
     process, again = start_runtime(state, fake_command(state))
     assert (again.api_key, again.project_id) == (endpoint.api_key, endpoint.project_id)
     assert run_cli(state, "reset").returncode == 0

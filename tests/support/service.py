@@ -9,9 +9,9 @@ import pytest
 from ibm_watsonx_ai import Credentials
 
 from prompt_tuning_helpers import choose_base_model, clean_up, connect, unique_serving_name
+from prompt_tuning_helpers.base_models import NoTunableModelError
 from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.endpoint import Endpoint
-from prompt_tuning_helpers.tuning import NoTunableModelError
 
 TINY = "local/tiny-random-llama"
 # What the suite makes has a name that starts so, wherever it runs: by that it is found again and deleted.

@@ -10,7 +10,7 @@ from ..store.database import VERSION, Database, version_of
 from ..store.models import Model, Models
 from ..store.projects import Projects
 from ..store.state import State
-from .state_folder import StateOption, find_running, open_database, open_state
+from .state_folder import StateOption, find_running, how_to_start, open_database, open_state
 
 LARGEST_PAGE = 2**31
 
@@ -19,16 +19,16 @@ def models(state: StateOption = None) -> None:
     """List the base models that are served, and the tuned models that are kept."""
     folder = open_state(state)
     endpoint = find_running(folder)
+    kept: list[Model] = []
+    if folder.database.is_file():
+        with open_database(folder) as database:
+            kept = kept_models(database, folder)
     if endpoint is None:
-        typer.echo(f"No runtime runs, so no base model is served: {command_line('serve', folder.root)}")
+        typer.echo(f"No runtime runs on {folder.root}, so no base model is served. {how_to_start(folder)}")
     else:
         typer.echo(f"Base models, served at {endpoint.url}:")
         for model_id in endpoint.models:
             typer.echo(f"  {model_id}")
-    if not folder.database.is_file():
-        return
-    with open_database(folder) as database:
-        kept = kept_models(database, folder)
     if not kept:
         typer.echo("There is no tuned model.")
         return

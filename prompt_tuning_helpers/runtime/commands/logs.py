@@ -13,7 +13,7 @@ from ...engine.job_folder import LOG
 from ..endpoint import command_line
 from ..store.state import State
 from .kept import complete_training
-from .state_folder import StateOption, fail, open_state
+from .state_folder import StateOption, fail, how_to_start, open_state
 
 LOOK_SECONDS = 0.3
 
@@ -44,12 +44,15 @@ def logs(
 def _find_log(state: State, training: str | None) -> Path:
     if training is None:
         if not state.log.is_file():
-            fail(f"No runtime has run on {state.root} yet. Start one with: {command_line('serve', state.root)}")
+            fail(f"No runtime has run on {state.root} yet. {how_to_start(state)}")
         return state.log
     # Looked for among the names that are there, so that what was typed never becomes a path.
     found = [folder for folder in (state.jobs.iterdir() if state.jobs.is_dir() else ()) if folder.name == training]
     if not found or not (found[0] / LOG).is_file():
-        fail(f"No training {training!r} has a log in {state.root}. See: {command_line('models', state.root)}")
+        fail(
+            f"No training {training!r} has a log in {state.root}; one that was imported has none. See: "
+            f"{command_line('models', state.root)}"
+        )
     return found[0] / LOG
 
 

@@ -58,11 +58,22 @@ def require_running(state: State) -> Endpoint:
     return endpoint
 
 
+def how_to_start(state: State) -> str:
+    """Say how a runtime is started on a folder, or why none can be."""
+    try:
+        check_claimed(state)
+    except FileNotFoundError:
+        pass  # it is made at the start
+    except StateError as error:
+        return str(error)
+    return f"Start one with: {command_line('serve', state.root)}"
+
+
 def _describe_none(state: State) -> str:
     """Say why no runtime can be used, and what to do."""
     record = live_record(state.root)
     if record is None:
-        return f"No runtime runs on {state.root}. Start one with: {command_line('serve', state.root)}"
+        return f"No runtime runs on {state.root}. {how_to_start(state)}"
     if record.endpoint is not None:
         return (
             f"The runtime on {state.root} (process {record.process.pid}) does not answer. Its log may say why: "
@@ -75,7 +86,7 @@ def _require_used(state: State) -> None:
     """End the program unless a runtime has kept something in a folder; nothing is made there."""
     try:
         if not state.database.is_file():
-            fail(f"No runtime has run on {state.root} yet. Start one with: {command_line('serve', state.root)}")
+            fail(f"No runtime has run on {state.root} yet. {how_to_start(state)}")
         check_claimed(state)
     except StateError as error:
         fail(str(error))

@@ -1,6 +1,7 @@
 """``export`` and ``import``: a soft prompt goes out as a PEFT adapter with its template, and comes back as a model."""
 
 import json
+import shlex
 import shutil
 import sqlite3
 import uuid
@@ -35,7 +36,7 @@ belongs into the template that it was tuned with:
 {verbalizer}
 ```
 
-With PEFT, where BASE is the base model's id on the hub or its folder:
+With PEFT (`pip install peft`), where BASE is the base model's id on the hub or its folder:
 
 ```python
 from peft import PeftModel
@@ -87,8 +88,9 @@ def export_model(
         except EngineError as error:
             fail(error.message)
         except OSError as error:
-            fail(f"Cannot write {folder}: {error}")
-    typer.echo(f"Wrote {found.name} to {folder}. Take it into another runtime with: {PROGRAM} import {folder}")
+            fail(f"Cannot write {folder}: {error.strerror}. Name a new folder in one that is there and can be written.")
+    command = shlex.join([PROGRAM, "import", str(folder)])
+    typer.echo(f"Wrote {found.name} to {folder}. Take it into another runtime with: {command}")
 
 
 def write_export(model: Model, source: Path, folder: Path) -> None:

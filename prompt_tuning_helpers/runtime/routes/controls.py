@@ -93,10 +93,13 @@ def add_fault(context: RequestContext) -> Response:
         raise bad_request("A fault needs a status, a delay or drop_after: say what is to go wrong.")
     if retry_after is not None and status is None:
         raise bad_request("retry_after needs a status: it is a header of the error, of a 429 for instance.")
+    always, times = body.flag("always"), body.integer("times", 1, MOST_TIMES)
+    if always and times is not None:
+        raise bad_request("times says how many requests fail, and always that all do: give one of them.")
     fault = Fault(
         operation=_read_operation(body),
         project_id=_read_project(context, body),
-        times=None if body.flag("always") else (body.integer("times", 1, MOST_TIMES) or 1),
+        times=None if always else (times or 1),
         status=status,
         code=body.text("code") or CODES.get(status or 0, "test_fault"),
         message=body.text("message", 10_000) or f"A test asked for this fault{_phrase(status)}.",

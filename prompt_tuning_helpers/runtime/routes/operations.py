@@ -84,7 +84,9 @@ class RequestContext:
 
     def fields(self) -> Fields:
         """Read the body, which must be a JSON object, as ``document`` does."""
-        return as_fields(self.document())
+        fields = as_fields(parse_json(self.body))
+        self.notice(fields.values)
+        return fields
 
     def notice(self, document: Any) -> None:
         """Warn of the fields of a body that the operation does not read, or refuse them."""
