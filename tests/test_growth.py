@@ -67,7 +67,7 @@ def test_rows_are_as_many_as_asked_for_alike_each_time_and_hardly_repeat(tmp_pat
 
 
 def test_time_and_memory_are_those_of_the_work() -> None:
-    assert timed(lambda: sum(range(3_000_000)), rounds=2) > 0
+    assert timed(lambda: sum(range(3_000_000)), calls=2) > 0
     kept = []
     with memory_growth() as memory:
         kept.append(bytearray(b"x" * 2**26))

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,27 +32,31 @@ class Point:
     unit: str
 
 
-def timed(work: Callable[[], object], rounds: int = 1, server: int | None = None) -> float:
-    """Take the least processor time of some calls, in seconds: that of this process and of what it starts.
+def timed(work: Callable[[], object], calls: int = 1, server: int | None = None) -> float:
+    """Take the processor time of a call, in seconds: that of this process and of what it starts.
 
     Unlike the time that passes, it hardly depends on what else the machine does.
 
     Args:
         work: what is called.
-        rounds: how often.
+        calls: how often; the mean counts. Systems count the time of other processes in steps of 10 ms or so.
         server: a process that works for this one, whose time counts, too.
     """
-    times = []
-    for _ in range(rounds):
-        before = _processor_time(server)
+    before = _processor_time(server)
+    for _ in range(calls):
         work()
-        times.append(_processor_time(server) - before)
-    return min(times)
+    return (_processor_time(server) - before) / calls
 
 
 def _processor_time(server: int | None) -> float:
-    processes = [psutil.Process(), *([psutil.Process(server)] if server else [])]
-    return sum(sum(process.cpu_times()[:4]) for process in processes)  # user, system, and both of its children
+    children = psutil.Process().cpu_times()
+    of_server = psutil.Process(server).cpu_times() if server else None
+    return (
+        time.process_time()
+        + children.children_user
+        + children.children_system
+        + (of_server.user + of_server.system if of_server else 0.0)
+    )
 
 
 class Growth:

@@ -30,6 +30,8 @@ from prompt_tuning_helpers.runtime.store.trainings import Trainings
 from .point import MIB, Point, timed
 
 SIZES = (10, 100, 1_000)
+CALLS = 50  # where one takes milliseconds
+OF_LISTS = 5
 
 
 def measure(records: int) -> Iterator[Point]:
@@ -50,7 +52,7 @@ def measure(records: int) -> Iterator[Point]:
             seconds = sum(psutil.Process(pid).cpu_times()[:2])
             yield Point("runtime", "start", records, seconds, "s")
             yield Point("runtime", "memory after the start", records, _memory(pid), "MiB")
-            connection = connect(state=state.root)
+            connection = connect(model="tiny", state=state.root)
             client: Any = APIClient(connection.credentials, project_id=connection.project_id)
 
             def listed(resource: Any) -> list[dict[str, Any]]:
@@ -59,15 +61,17 @@ def measure(records: int) -> Iterator[Point]:
                 return found
 
             trainings, deployments = listed(client.training), listed(client.deployments)
-            yield Point("runtime", "list of trainings", records, timed(lambda: listed(client.training), 3, pid), "s")
             yield Point(
-                "runtime", "list of deployments", records, timed(lambda: listed(client.deployments), 3, pid), "s"
+                "runtime", "list of trainings", records, timed(lambda: listed(client.training), OF_LISTS, pid), "s"
+            )
+            yield Point(
+                "runtime", "list of deployments", records, timed(lambda: listed(client.deployments), OF_LISTS, pid), "s"
             )
             oldest = trainings[-1]["metadata"]["id"]
-            one = timed(lambda: client.training.get_details(oldest), 5, pid)
+            one = timed(lambda: client.training.get_details(oldest), CALLS, pid)
             yield Point("runtime", "details of a training", records, one, "s")
             oldest = deployments[-1]["metadata"]["id"]
-            one = timed(lambda: client.deployments.get_details(oldest), 5, pid)
+            one = timed(lambda: client.deployments.get_details(oldest), CALLS, pid)
             yield Point("runtime", "details of a deployment", records, one, "s")
             yield Point("runtime", "memory after lists", records, _memory(pid), "MiB")
             for deployment in deployments:

@@ -28,6 +28,7 @@ from .point import Point, memory_growth, timed
 
 SIZES = (300, 3_000, 30_000)
 BATCH_SIZE = 8
+CALLS = 50  # where one takes milliseconds
 WORDS = (8, 30)  # of a row, the fewest and the most
 
 
@@ -95,7 +96,7 @@ def _through_the_sdk(file: Path, rows: int) -> Iterator[Point]:
             watch(tuner, every=1)
             details = tuner.get_run_details(include_metrics=True)
             reported = len(json.dumps(details))
-            ask = timed(lambda: tuner.get_run_details(include_metrics=True), rounds=5, server=pid)
+            ask = timed(lambda: tuner.get_run_details(include_metrics=True), calls=CALLS, server=pid)
         yield Point("tuning", "details with metrics", rows, ask, "s")
         yield Point("tuning", "size of these details", rows, reported / 1024, "KiB")
         yield Point("tuning", "memory of the runtime", rows, memory.mib, "MiB")

@@ -73,6 +73,9 @@ def _find_conflicts(split: Split) -> Iterator[Finding]:
 def _find_label_trouble(split: Split) -> Iterator[Finding]:
     """Find outputs in several spellings, and outputs that are far more frequent than others."""
     counts = Counter(split.outputs)
+    rows_by_output: dict[str, list[Row]] = defaultdict(list)
+    for row in split.rows:
+        rows_by_output[row.output].append(row)
     spellings: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):
         spellings[label.strip().casefold()].append(label)
@@ -80,7 +83,7 @@ def _find_label_trouble(split: Split) -> Iterator[Finding]:
         if len(same) > 1:
             yield split.finding(
                 "label",
-                [row for row in split.rows if row.output in same],
+                [row for label in same for row in rows_by_output[label]],
                 say(
                     "Outputs of the {name} rows that differ only in blanks or case: {labels}.",
                     name=say(split.name),
