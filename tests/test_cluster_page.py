@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 from torch.distributed.run import get_args_parser
+from typer.main import get_command
 
 from prompt_tuning_helpers.engine.__main__ import app, read_given
 
@@ -38,7 +38,7 @@ def engine(arguments: list[str]) -> dict[str, Any]:
     """Read the arguments of the engine with its own parser, without running it."""
     name, *rest = arguments
     assert name == "tune"
-    commands: Any = typer.main.get_command(app)
+    commands: Any = get_command(app)
     values: dict[str, Any] = commands.commands["tune"].make_context("tune", rest).params
     assert values["data"]
     assert read_given(values["model"], values["setting"])

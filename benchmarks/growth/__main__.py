@@ -29,9 +29,11 @@ PARTS = {"tuning": tunings, "runtime": runtimes, "prompt": prompts}
 def main() -> None:
     """Measure part after part and size after size, and show what there is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--sizes", nargs="+", type=int, help="all of the part by default")
     arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {unknown.pop()!r}; there are {', '.join(PARTS)}")
     # One thread each: what threads wait for each other would count as work.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

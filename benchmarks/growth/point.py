@@ -49,14 +49,12 @@ def timed(work: Callable[[], object], calls: int = 1, server: int | None = None)
 
 
 def _processor_time(server: int | None) -> float:
-    children = psutil.Process().cpu_times()
-    of_server = psutil.Process(server).cpu_times() if server else None
-    return (
-        time.process_time()
-        + children.children_user
-        + children.children_system
-        + (of_server.user + of_server.system if of_server else 0.0)
-    )
+    used = psutil.Process().cpu_times()
+    seconds = time.process_time() + float(used.children_user + used.children_system)
+    if server:
+        used = psutil.Process(server).cpu_times()
+        seconds += float(used.user + used.system)
+    return seconds
 
 
 class Growth:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading
-from prompt_tuning_helpers.engine.causal_model import KVCache
+from prompt_tuning_helpers.engine.llama import LlamaKVCache
 from prompt_tuning_helpers.engine.rows import encode_inputs
 from prompt_tuning_helpers.lesson import reviews_path
 
@@ -55,15 +55,12 @@ def _text_of(tokens: int) -> str:
 
 
 def _soft_prompt_memory() -> float:
-    """Measure what the keys and values of a soft prompt of the default length take, in MiB, over 32 of them."""
+    """Measure what the keys and values of a soft prompt of the default length take, in MiB."""
     model = loading.load(MODEL).model
-    kept: list[KVCache] = []
-    with memory_growth() as memory:
-        for _ in range(32):
-            cache = model.new_cache()
-            model.extend([cache], [model.embedding[:SOFT_PROMPT_TOKENS]])
-            kept.append(cache)
-    return memory.peak / MIB / len(kept)
+    cache = model.new_cache()
+    model.extend([cache], [model.embedding[:SOFT_PROMPT_TOKENS]])
+    assert isinstance(cache, LlamaKVCache)
+    return float(cache.buffer.nbytes / MIB)
 
 
 if __name__ == "__main__":

@@ -285,12 +285,14 @@ class Generator:
         virtual = self._soft_prompts[soft_prompt].cache.length if soft_prompt else 0
         # The last token must be read anew: its logits are what is asked for.
         reusable = tuple(tokens[:-1])
-        best, best_cache, best_key = 0, None, None
-        for key, cache in self._prefix_cache.items():
+        best, best_key = 0, None
+        for key in self._prefix_cache:
             if key[0] == soft_prompt and (shared := common_prefix([key[1], reusable])) > best:
-                best, best_cache, best_key = shared, cache, key
+                best, best_key = shared, key
+        best_cache = None
         if best_key is not None:
             self._prefix_cache.move_to_end(best_key)
+            best_cache = self._prefix_cache[best_key]
         if loaded.model.can_reuse:
             for answer in active:
                 if answer.request.soft_prompt == soft_prompt:
