@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from prompt_tuning_helpers.datasets import nearest, similar_pairs
 from prompt_tuning_helpers.datasets.nearest import nearest_pairs
+from prompt_tuning_helpers.datasets.similarity import NEARLY_SAME
 
 WORDS = ["dog", "dogs", "wet", "clean", "happy", "the", "groomer", "a", "ab", "é", "👍"]
 SOME = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join), min_size=1, max_size=40)
@@ -60,8 +61,8 @@ def test_long_texts_with_changed_words_get_them_too(monkeypatch: pytest.MonkeyPa
         texts.append(" ".join(words))
     found = list(nearest_pairs(texts))
     assert len(found) > 50
-    assert found == compared_with_all(texts, None, nearest.NEARLY_SAME)
-    between = compared_with_all(texts[100:], texts[:100], nearest.NEARLY_SAME)
+    assert found == compared_with_all(texts, None, NEARLY_SAME)
+    between = compared_with_all(texts[100:], texts[:100], NEARLY_SAME)
     assert list(nearest_pairs(texts[100:], texts[:100])) == between
 
 

@@ -108,8 +108,8 @@ def write_rows(file: Path, rows: int) -> Path:
     """Write rows that read like the lesson's reviews and hardly repeat: a Markov chain over the words of these."""
     reviews = datasets.load_rows(reviews_path("train"))
     followers: dict[str, list[str]] = defaultdict(list)
-    for text in reviews["input"]:
-        words = text.split()
+    for review in reviews["input"]:
+        words = review.split()
         for word, following in pairwise(words):
             followers[word].append(following)
     chance, starts = random.Random(0), sorted(followers)
