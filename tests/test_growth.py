@@ -21,13 +21,13 @@ POINTS = [
 
 def test_the_table_has_a_column_for_each_size_and_says_how_much_the_largest_takes() -> None:
     assert report.table(POINTS) == (
-        "| rows | 300 | 3,000 | growth |\n"
+        "| rows | 300 | 3,000 | growth | each more |\n"
+        "|---|---|---|---|---|\n"
+        "| check, s | 0.1 | 2 | 20 times for 10 times | 704 µs |\n"
+        "| memory of check, MiB |  | 80 |  |  |\n\n"
+        "| tokens of the prompt | 100 | growth | each more |\n"
         "|---|---|---|---|\n"
-        "| check, s | 0.1 | 2 | 20 times for 10 times |\n"
-        "| memory of check, MiB |  | 80 |  |\n\n"
-        "| tokens of the prompt | 100 | growth |\n"
-        "|---|---|---|\n"
-        "| first token, s | 0.25 |  |\n"
+        "| first token, s | 0.25 |  |  |\n"
     )
 
 

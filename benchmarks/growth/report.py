@@ -13,6 +13,7 @@ TITLES = {
     "prompt": "A prompt, by its length",
 }
 COLOURS = ("#0f62fe", "#9f1853", "#198038", "#8a3800", "#6929c4", "#005d5d", "#525252", "#b28600")
+FINER = {"s": (1e6, "µs"), "MiB": (1024, "KiB"), "KiB": (1024, "B")}
 LINE_STYLES = ("-", "--", "-.", ":")
 
 
@@ -23,12 +24,12 @@ def table(points: Iterable[Point]) -> str:
     for part in (part for part in SIZE_NAMES if any(point.part == part for point in points)):
         of_part = [point for point in points if point.part == part]
         sizes = sorted({point.size for point in of_part})
-        head = f"| {SIZE_NAMES[part]} | " + " | ".join(f"{size:,}" for size in sizes) + " | growth |"
-        lines = [head, "|---|" + "---|" * (len(sizes) + 1)]
+        head = f"| {SIZE_NAMES[part]} | " + " | ".join(f"{size:,}" for size in sizes) + " | growth | each more |"
+        lines = [head, "|---|" + "---|" * (len(sizes) + 2)]
         for what, unit in dict.fromkeys((point.what, point.unit) for point in of_part):
             values = {point.size: point.value for point in of_part if point.what == what}
             cells = [f"{values[size]:.3g}" if size in values else "" for size in sizes]
-            lines.append(f"| {what}, {unit} | " + " | ".join(cells) + f" | {growth(values)} |")
+            lines.append(f"| {what}, {unit} | " + " | ".join(cells) + f" | {growth(values)} | {each_more(values, unit)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -40,6 +41,15 @@ def growth(values: dict[int, float]) -> str:
     before, largest = sorted(values)[-2:]
     factor = values[largest] / values[before] if values[before] else float("nan")
     return f"{factor:.3g} times for {largest / before:g} times"
+
+
+def each_more(values: dict[int, float], unit: str) -> str:
+    """Say what each row, record or token costs between the two largest sizes; empty for a single size."""
+    if len(values) < 2:
+        return ""
+    before, largest = sorted(values)[-2:]
+    factor, finer = FINER[unit]
+    return f"{factor * (values[largest] - values[before]) / (largest - before):.3g} {finer}"
 
 
 def write_table(page: Path, points: Iterable[Point]) -> None:
