@@ -29,7 +29,8 @@ def table(points: Iterable[Point]) -> str:
         for what, unit in dict.fromkeys((point.what, point.unit) for point in of_part):
             values = {point.size: point.value for point in of_part if point.what == what}
             cells = [f"{values[size]:.3g}" if size in values else "" for size in sizes]
-            lines.append(f"| {what}, {unit} | " + " | ".join(cells) + f" | {growth(values)} | {each_more(values, unit)} |")
+            cells += [growth(values), each_more(values, unit)]
+            lines.append(f"| {what}, {unit} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
