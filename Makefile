@@ -133,8 +133,13 @@ format: $(VENV)/.ready  ## mend what ruff can mend, and format
 	$(VENV)/bin/ruff format
 
 .PHONY: bench
-bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn
-	$(RUN) -m benchmarks
+bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn; ARGS="scoring" measures a part
+	$(RUN) -m benchmarks $(ARGS)
+
+# Writes build/growth.jsonl, the table of docs/growth.md and its plots.
+.PHONY: growth
+growth: $(VENV)/.ready model  ## measure how time and memory grow with rows, with what a runtime keeps, and with prompts
+	$(RUN) -m benchmarks.growth $(ARGS)
 
 # Keeps the results that still fit the settings and the code, and resumes where it was interrupted.
 .PHONY: compare

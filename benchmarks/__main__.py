@@ -16,7 +16,7 @@ import torch
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.sources import quiet_libraries
 
-from . import load, quality, serving, tuning
+from . import load, processes, quality, serving, tuning
 
 Figures = Iterator[tuple[str, float]]
 
@@ -33,6 +33,13 @@ METHODS = {
     "peak_memory_mb": ("", "peak memory of a tuning process, base model included, MiB"),
     "rows_scaling": ("at most 1.05", "time per row at 5,000 rows over 500, tiny model"),
     "rows_memory": ("at most 1.05", "peak memory at 5,000 rows over 500, tiny model"),
+    "two_processes_8rows": (
+        "",
+        "tuning at 8 rows a step, two processes of a thread each under torchrun, over one of one thread",
+    ),
+    "two_threads_8rows": ("", "the same, one process of two threads over one of one thread"),
+    "two_processes_32rows": ("", "two processes over one, as above, at 32 rows a step"),
+    "two_threads_32rows": ("", "two threads over one, as above, at 32 rows a step"),
     "runtime_ready_s": ("at most 3", "seconds from process start to the first answer, warm cache"),
     "load_requests_per_s": ("", "generation requests per second from 8 clients while a training runs, tiny model"),
     "load_p99_ms": ("", "milliseconds within which 99 % of these 8,000 requests were answered"),
@@ -44,6 +51,16 @@ METHODS = {
     "tuned_accuracy_plain": ("over 0.983", "the same on the reviews that nothing makes hard"),
     "score_tuned_vs_base": ("at most 1.1", "time to score the test file through the SDK, tuned over base"),
     "score_vs_peft": ("at least 3", "prompts per second over PeftModel.generate in batches of 8"),
+    "few_shot_vs_transformers": (
+        "at least 3",
+        "the same for the base model over transformers' generate, ten solved examples before each prompt",
+    ),
+    "tuned_requests_per_s": ("", "requests per second from 8 clients to the lesson's tuned model, through HTTPS"),
+    "tuned_p99_ms": ("", "milliseconds within which 99 % of these were answered"),
+    "base_requests_per_s": ("", "the same to the base model, which answers with ten tokens"),
+    "base_p99_ms": ("", "milliseconds within which 99 % of these were answered"),
+    "clients_errors": ("0", "requests among these, tuned and base, that were not answered"),
+    "clients_mixed_up": ("0", "answers among these that differ from what the same prompt gets alone"),
     "tutorial_s": ("at most 480", "seconds for the whole notebook"),
 }
 
@@ -54,6 +71,14 @@ def tuning_speed() -> Figures:
     yield "tune_vs_peft_100", tuning.tune_vs_peft(100)
     yield "gemm_fraction", tuning.gemm_fraction()
     yield "rows_scaling", tuning.rows_scaling()
+
+
+def several_processes() -> Figures:
+    """Measure what a second process gains, and what a second thread does."""
+    for rows in (8, 32):
+        speed_up = processes.speed_up(rows)
+        yield f"two_processes_{rows}rows", speed_up.processes
+        yield f"two_threads_{rows}rows", speed_up.threads
 
 
 def tuning_memory() -> Figures:
@@ -86,6 +111,18 @@ def scoring() -> Figures:
     with serving.lesson() as lesson:
         yield "score_tuned_vs_base", serving.score_tuned_vs_base(lesson)
         yield "score_vs_peft", serving.score_vs_peft(lesson.soft_prompt)
+        tuned, base = serving.loads(lesson)
+    yield "tuned_requests_per_s", tuned.requests_per_s
+    yield "tuned_p99_ms", tuned.percentile_ms(99)
+    yield "base_requests_per_s", base.requests_per_s
+    yield "base_p99_ms", base.percentile_ms(99)
+    yield "clients_errors", len(tuned.errors) + len(base.errors)
+    yield "clients_mixed_up", tuned.mixed_up + base.mixed_up
+
+
+def few_shot() -> Figures:
+    """Measure how fast prompts are answered that share their examples."""
+    yield "few_shot_vs_transformers", serving.few_shot_vs_transformers()
 
 
 def tutorial() -> Figures:
@@ -93,7 +130,13 @@ def tutorial() -> Figures:
     yield "tutorial_s", serving.tutorial_s()
 
 
-PARTS = {part.__name__: part for part in (tuning_speed, tuning_memory, runtime, tuning_quality, scoring, tutorial)}
+PARTS = {
+    part.__name__: part
+    for part in (
+        *(tuning_speed, several_processes, tuning_memory, runtime),
+        *(tuning_quality, scoring, few_shot, tutorial),
+    )
+}
 
 
 def main() -> None:

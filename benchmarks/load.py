@@ -1,4 +1,4 @@
-"""How the runtime bears a load: many clients ask two deployments while a training runs, and each answer is checked."""
+"""How the runtime bears a load: many clients ask at once, and each answer is checked."""
 
 import random
 import ssl
@@ -30,7 +30,33 @@ PROMPTS = 40
 INIT_TEXTS = ("Is the customer satisfied?", "Once upon a time there was a dog.")
 ENDLESS = 2000  # epochs of the training that runs meanwhile: longer than any load; it is cancelled
 
-Question = tuple[str, str]  # a deployment's id and a prompt
+NEW_TOKENS = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """What answers.
+
+    Args:
+        path: of the request.
+        fields: of its body, beside the prompt and the parameters.
+    """
+
+    path: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def deployment(cls, deployment_id: str) -> "Target":
+        """Give a deployment of a tuned model."""
+        return cls(f"/ml/v1/deployments/{deployment_id}/text/generation")
+
+    @classmethod
+    def base_model(cls, model_id: str, project_id: str) -> "Target":
+        """Give a base model."""
+        return cls("/ml/v1/text/generation", (("model_id", model_id), ("project_id", project_id)))
+
+
+Question = tuple[Target, str]  # what is asked, and the prompt
 Ask = Callable[[Question], str]
 
 
@@ -75,7 +101,7 @@ def load() -> Load:
 
 
 def bear(credentials: Credentials, project_id: str, pid: int, clients: int = CLIENTS, requests: int = REQUESTS) -> Load:
-    """Ask from many threads at once, each with a client of its own, while a training runs.
+    """Ask two deployments from many threads at once, each with a client of its own, while a training runs.
 
     Args:
         credentials: of a runtime that serves the tiny model.
@@ -84,14 +110,37 @@ def bear(credentials: Credentials, project_id: str, pid: int, clients: int = CLI
         clients: how many.
         requests: of each client.
     """
-    test = datasets.load_rows(reviews_path("test"))
-    with _deployments_beside_training(credentials, project_id) as deployments, ExitStack() as connections:
-        asks = [connections.enter_context(_connect(credentials)) for _ in range(clients)]
-        questions = [(deployment, prompt) for deployment in deployments for prompt in test["input"][:PROMPTS]]
-        expected = {question: asks[0](question) for question in questions}
+    prompts = datasets.load_rows(reviews_path("test"))["input"][:PROMPTS]
+    with _deployments_beside_training(credentials, project_id) as deployments:
+        questions = [(Target.deployment(deployment), prompt) for deployment in deployments for prompt in prompts]
+        with _connect(credentials) as ask:
+            expected = {question: ask(question) for question in questions}
         if len(set(expected.values())) < len(expected) / 2:
             raise RuntimeError("The answers are too much alike for a mixed-up one to be noticed.")
-        _ask_all(asks, expected, WARM_UP_REQUESTS)
+        return ask_from_many(credentials, expected, pid, clients, requests)
+
+
+def ask_from_many(
+    credentials: Credentials,
+    expected: dict[Question, str] | list[Question],
+    pid: int,
+    clients: int = CLIENTS,
+    requests: int = REQUESTS,
+) -> Load:
+    """Ask from many threads at once, each with a client of its own.
+
+    Args:
+        credentials: of a runtime.
+        expected: the questions, each with its answer; without, they are asked one by one before.
+        pid: the server's process.
+        clients: how many.
+        requests: of each client.
+    """
+    with ExitStack() as connections:
+        asks = [connections.enter_context(_connect(credentials)) for _ in range(clients)]
+        if isinstance(expected, list):
+            expected = {question: asks[0](question) for question in expected}
+        _ask_all(asks, expected, min(WARM_UP_REQUESTS, requests))
         process = psutil.Process(pid)
         before = process.memory_info().rss
         started = time.perf_counter()
@@ -133,10 +182,9 @@ def _connect(credentials: Credentials) -> Iterator[Ask]:
         client.headers["Authorization"] = f"Bearer {token}"
 
         def ask(question: Question) -> str:
-            deployment, prompt = question
-            body = {"input": prompt, "parameters": {"max_new_tokens": 10}}
-            path = f"/ml/v1/deployments/{deployment}/text/generation?version=2026-10-14"
-            answer = client.post(path, json=body).raise_for_status()
+            target, prompt = question
+            body = {"input": prompt, "parameters": {"max_new_tokens": NEW_TOKENS}, **dict(target.fields)}
+            answer = client.post(f"{target.path}?version=2026-10-14", json=body).raise_for_status()
             return str(answer.json()["results"][0]["generated_text"])
 
         yield ask

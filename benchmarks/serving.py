@@ -20,16 +20,27 @@ from ibm_watsonx_ai.helpers import DataConnection
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from prompt_tuning_helpers import choose_base_model, connect, datasets, settings_for, unique_serving_name, watch
+from prompt_tuning_helpers import (
+    Connection,
+    choose_base_model,
+    connect,
+    datasets,
+    settings_for,
+    unique_serving_name,
+    watch,
+)
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import load
 from prompt_tuning_helpers.lesson import reviews_path
-from prompt_tuning_helpers.runtime.endpoint import running_endpoint
+from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, running_endpoint
 
+from .load import Load, Target, ask_from_many
 from .measure import in_turn, seconds
 
 NEW_TOKENS = 10
+EXAMPLES = 10  # of a few-shot prompt
+LOAD_REQUESTS = 50
 
 
 @dataclass(frozen=True)
@@ -37,11 +48,15 @@ class Lesson:
     """The lesson's tuned model, deployed.
 
     Args:
+        connection: to the runtime that has it.
+        pid: the runtime's process.
         tuned: the deployment.
         base: the base model.
         soft_prompt: the folder of the tuned soft prompt.
     """
 
+    connection: Connection
+    pid: int
     tuned: Any
     base: Any
     soft_prompt: Path
@@ -79,7 +94,9 @@ def lesson() -> Iterator[Lesson]:
         tuned = ModelInference(deployment_id=deployment_id, api_client=client, params=parameters)
         base = ModelInference(model_id=model, api_client=client, params=parameters)
         (weights,) = Path(state).rglob("adapter_model.safetensors")
-        yield Lesson(tuned, base, weights.parent)
+        endpoint = recorded_endpoint(Path(state))
+        assert endpoint is not None
+        yield Lesson(connection, endpoint.pid, tuned, base, weights.parent)
         _run_cli("stop", "--state", state)
 
 
@@ -98,10 +115,41 @@ def score_tuned_vs_base(tuned: Lesson) -> float:
 def score_vs_peft(soft_prompt: Path) -> float:
     """Divide prompts per second by those of ``PeftModel.generate`` in batches of 8, on the test rows in order."""
     prompts, _ = prompts_and_labels()
+    peft_model: Any = PeftModel.from_pretrained(_network(), str(soft_prompt)).eval()
+    verbalizer = load(soft_prompt).verbalizer
+    return _answers_vs(peft_model, prompts, [wrap(verbalizer, prompt) for prompt in prompts], soft_prompt)
+
+
+def few_shot_vs_transformers() -> float:
+    """Divide prompts per second by those of transformers' ``generate`` in batches of 8, for the base model.
+
+    The prompts are the test rows, each after the same ten solved examples of the training rows.
+    """
+    prompts = few_shot_prompts()
+    return _answers_vs(_network().eval(), prompts, prompts)
+
+
+def few_shot_prompts() -> list[str]:
+    """Put the same solved examples before each of the lesson's test rows."""
+    train = datasets.load_rows(reviews_path("train"))[:EXAMPLES]
+    examples = "".join(f"{text}\n{label}\n\n" for text, label in zip(train["input"], train["output"], strict=True))
+    return [f"{examples}{prompt}\n" for prompt in prompts_and_labels()[0]]
+
+
+def _network() -> Any:
+    return AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
+
+
+def _answers_vs(network: Any, prompts: list[str], wrapped: list[str], soft_prompt: Path | None = None) -> float:
+    """Divide prompts per second by those of a network's ``generate`` in batches of 8.
+
+    Args:
+        network: of transformers or PEFT.
+        prompts: for the engine.
+        wrapped: the same for the network, which knows no verbalizer.
+        soft_prompt: for the engine.
+    """
     tokenizer = loading.load_tokenizer("smollm2")
-    network = AutoModelForCausalLM.from_pretrained(sources.fetch("smollm2"), dtype=torch.float32)
-    peft_model: Any = PeftModel.from_pretrained(network, str(soft_prompt)).eval()
-    wrapped = [wrap(load(soft_prompt).verbalizer, prompt) for prompt in prompts]
     engine = Engine({"smollm2": "smollm2"})
     parameters = GenerationParameters(max_new_tokens=NEW_TOKENS)
 
@@ -114,16 +162,39 @@ def score_vs_peft(soft_prompt: Path) -> float:
         for start in range(0, len(wrapped), 8):
             batch = tokenizer(wrapped[start : start + 8], return_tensors="pt", padding=True, padding_side="left")
             with torch.no_grad():
-                output = peft_model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
+                output = network.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
             answers += tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return answers
 
     differing = sum(a != b for a, b in zip(ours(), theirs(), strict=True))
     if differing:
-        print(f"note: {differing} of PEFT's {len(prompts)} answers differ from the engine's")
+        print(f"note: {differing} of {len(prompts)} answers differ from the engine's")
     speed_up = in_turn(ours, theirs).speed_up
     engine.close()
     return speed_up
+
+
+def loads(tuned: Lesson, requests: int = LOAD_REQUESTS) -> tuple[Load, Load]:
+    """Let 8 clients ask the tuned and the base model at once, about the lesson's test rows.
+
+    Args:
+        tuned: the lesson's model.
+        requests: of each client.
+
+    Returns:
+        What came of it, of the tuned model and of the base model.
+    """
+    prompts, _ = prompts_and_labels()
+    connection = tuned.connection
+    targets = (
+        Target.deployment(tuned.tuned.deployment_id),
+        Target.base_model(connection.models[0], connection.project_id),
+    )
+    of_tuned, of_base = (
+        ask_from_many(connection.credentials, [(target, prompt) for prompt in prompts], tuned.pid, requests=requests)
+        for target in targets
+    )
+    return of_tuned, of_base
 
 
 def prompts_and_labels() -> tuple[list[str], list[str]]:

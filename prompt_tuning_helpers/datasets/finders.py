@@ -1,11 +1,11 @@
 """The finders of a check: each looks at training or test rows, or at both, for one thing that is unwise."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from ..i18n import paragraph, say
+from .nearest import nearest_pairs
 from .report import Finding, listed, quoted
-from .similarity import similar_pairs
 from .split import Row, Split, numbers
 
 IMBALANCE = 2  # times as many rows of one label as of another
@@ -39,8 +39,8 @@ def _find_repeats(split: Split) -> Iterator[Finding]:
             ),
         )
     distinct = [row for row in split.rows if row not in again]
-    pairs = similar_pairs([row.text for row in distinct])
-    nearly = _nearest((distinct[i], distinct[j], similarity) for i, j, similarity in pairs)
+    pairs = nearest_pairs([row.text for row in distinct])
+    nearly = {distinct[i]: (distinct[j], similarity) for i, j, similarity in pairs}
     if nearly:
         yield split.finding(
             "near-duplicate",
@@ -73,6 +73,9 @@ def _find_conflicts(split: Split) -> Iterator[Finding]:
 def _find_label_trouble(split: Split) -> Iterator[Finding]:
     """Find outputs in several spellings, and outputs that are far more frequent than others."""
     counts = Counter(split.outputs)
+    rows_by_output: dict[str, list[Row]] = defaultdict(list)
+    for row in split.rows:
+        rows_by_output[row.output].append(row)
     spellings: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):
         spellings[label.strip().casefold()].append(label)
@@ -80,7 +83,7 @@ def _find_label_trouble(split: Split) -> Iterator[Finding]:
         if len(same) > 1:
             yield split.finding(
                 "label",
-                [row for row in split.rows if row.output in same],
+                [row for label in same for row in rows_by_output[label]],
                 say(
                     "Outputs of the {name} rows that differ only in blanks or case: {labels}.",
                     name=say(split.name),
@@ -165,9 +168,9 @@ def _find_leaks(train: Split, test: Split) -> Iterator[Finding]:
             train=numbers(opposed.values()),
             test=numbers(opposed),
         )
-    pairs = similar_pairs(test.texts, train.texts)
-    likened = ((test.rows[i], train.rows[j], similarity) for i, j, similarity in pairs)
-    nearly = _nearest(pair for pair in likened if pair[0] not in same)
+    others = [row for row in test.rows if row not in same]
+    pairs = nearest_pairs([row.text for row in others], train.texts)
+    nearly = {others[i]: (train.rows[j], similarity) for i, j, similarity in pairs}
     if nearly:
         yield Finding(
             "near-leak",
@@ -199,15 +202,6 @@ def _find_strange_prompts(train: Split, test: Split) -> Iterator[Finding]:
             say("Test outputs that no training row has: {labels}.", labels=listed(map(quoted, unknown))),
             test=numbers(row for row in test.rows if row.output in unknown),
         )
-
-
-def _nearest(pairs: Iterable[tuple[Row, Row, float]]) -> dict[Row, tuple[Row, float]]:
-    # of equally near rows the first, so that a report does not depend on the order in which pairs were found
-    nearest: dict[Row, tuple[Row, float]] = {}
-    for row, other, similarity in pairs:
-        near = (other, similarity)
-        nearest[row] = min(nearest.get(row, near), near, key=lambda near: (-near[1], near[0].number))
-    return dict(sorted(nearest.items(), key=lambda item: item[0].number))
 
 
 def _equated(same: dict[Row, Row]) -> str:

@@ -1,6 +1,6 @@
 """Splitting one file of rows into those to tune on, those to choose by, and those that are held back to the end."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ..engine.search_plan import stratified_order
@@ -49,8 +49,11 @@ def split_rows(
     outputs = [row.output for row in firsts]
     order = stratified_order(outputs, seed)
     places = dict.fromkeys(range(len(firsts)), 0)
-    for output, count in Counter(outputs).items():
-        of_output = [index for index in order if outputs[index] == output]
+    by_output: dict[str, list[int]] = defaultdict(list)
+    for index in order:
+        by_output[outputs[index]].append(index)
+    for of_output in by_output.values():
+        count = len(of_output)
         tested = min(max(1, round(test * count)), count - 2)
         validated = min(max(1, round(validation * count)), count - tested - 1)
         places |= dict.fromkeys(of_output[:tested], 2)

@@ -25,6 +25,8 @@ from .soft_prompt import load, unusable
 MAX_BATCH = 8  # the number of requests that the SDK sends at once
 MAX_SOFT_PROMPTS = 32  # whose keys and values are kept
 PREFIX_CACHE_TOKENS = 8192  # capacity for earlier prompts, which later ones may begin like
+READ_TOGETHER = 1024  # tokens of a prompt: what a step takes in memory and time does not grow with the prompt then
+LEAST_SHARED = 16  # leading tokens of prompts, for which it is worth a step of its own to read them once
 DESCRIBED_TOGETHER = 256  # tokens of an input; each needs a number for every token of the vocabulary
 
 
@@ -55,6 +57,11 @@ class _Answer:
     unstoppable: int = 0  # characters that are too early for a stop sequence to count
     sent: int = 0
     sent_tokens: int = 0
+
+    @property
+    def tokens_read(self) -> int:
+        """The number of tokens of the prompt and the answer that the model has read, those of a soft prompt aside."""
+        return self.cache.length - self.virtual_tokens
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ class Generator:
             if request.future.cancelled():
                 continue
             try:
-                answer = self._prepare(request)
+                answer = self._prepare(request, active)
             except Exception as error:  # this request alone is at fault
                 _fail(request.future, error)
                 continue
@@ -166,8 +173,12 @@ class Generator:
             self._loaded.choose_threads()
         return self._loaded
 
-    def _prepare(self, request: _Request) -> _Answer:
+    def _prepare(self, request: _Request, active: list[_Answer]) -> _Answer:
         """Encode a request's prompt and find a cache to resume from.
+
+        Args:
+            request: the request.
+            active: the answers in progress, which may have read what it begins with.
 
         Raises:
             EngineError: if the soft prompt or the tokens do not fit the model.
@@ -199,7 +210,7 @@ class Generator:
         if request.parameters.describe_input:
             cache, described = self._describe_input(loaded, request, tokens)
         else:
-            cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens)
+            cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens, active)
         return _Answer(
             request=request,
             tokens=tokens,
@@ -267,20 +278,29 @@ class Generator:
                 self._soft_prompts.popitem(last=False)
         return self._soft_prompts[folder]
 
-    def _longest_cached_prefix(self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int]) -> KVCache:
-        """Return a cache to resume from: of the longest prefix of an earlier prompt, or of the soft prompt alone."""
+    def _longest_cached_prefix(
+        self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int], active: list[_Answer]
+    ) -> KVCache:
+        """Return a cache to resume from: of the longest prefix of another prompt, or of the soft prompt alone."""
         virtual = self._soft_prompts[soft_prompt].cache.length if soft_prompt else 0
         # The last token must be read anew: its logits are what is asked for.
         reusable = tuple(tokens[:-1])
-        best_key, best = None, 0
+        best, best_key = 0, None
         for key in self._prefix_cache:
-            if key[0] == soft_prompt:
-                shared = common_prefix([key[1], reusable])
-                if shared > best:
-                    best_key, best = key, shared
+            if key[0] == soft_prompt and (shared := common_prefix([key[1], reusable])) > best:
+                best, best_key = shared, key
+        best_cache = None
         if best_key is not None:
             self._prefix_cache.move_to_end(best_key)
-            return self._prefix_cache[best_key].copy(virtual + best)
+            best_cache = self._prefix_cache[best_key]
+        if loaded.model.can_reuse:
+            for answer in active:
+                if answer.request.soft_prompt == soft_prompt:
+                    shared = common_prefix([tuple(answer.tokens[: answer.tokens_read]), reusable])
+                    if shared > best:
+                        best, best_cache = shared, answer.cache
+        if best_cache is not None:
+            return best_cache.copy(virtual + best)
         if soft_prompt:
             return self._soft_prompts[soft_prompt].cache.copy(virtual)
         return loaded.model.new_cache()
@@ -301,10 +321,14 @@ class Generator:
         if not active:
             return
         loaded = self._model()
-        device = loaded.model.embedding.device
-        inputs = [loaded.model.embed(torch.tensor(answer.waiting, device=device)) for answer in active]
-        logits = loaded.model.extend([answer.cache for answer in active], inputs)
-        for answer, scores in zip(list(active), logits, strict=True):
+        if loaded.model.can_reuse:
+            _read_shared_tokens(loaded, active)
+        read = [answer.waiting[: READ_TOGETHER if loaded.model.can_reuse else None] for answer in active]
+        logits = _extend(loaded, [answer.cache for answer in active], read)
+        for answer, tokens, scores in zip(list(active), read, logits, strict=True):
+            answer.waiting = answer.waiting[len(tokens) :]
+            if answer.waiting:  # more of a long prompt; the other answers need not wait for all of it
+                continue
             try:
                 reason = self._advance(loaded, answer, scores)
             except Exception as error:  # the other answers must not suffer for this one
@@ -350,6 +374,37 @@ class Generator:
         if time.monotonic() > answer.deadline:
             return "time_limit"
         return None
+
+
+def _read_shared_tokens(loaded: LoadedModel, active: list[_Answer]) -> None:
+    """Let the model read once what new prompts begin with alike, such as the examples of few-shot prompts.
+
+    In a causal model, the keys and values of leading tokens depend on nothing after them, so all of these prompts may
+    have copies of the same ones.
+    """
+    groups: dict[tuple[object, ...], list[_Answer]] = {}
+    for answer in active:
+        begin = tuple(answer.tokens[: answer.tokens_read + LEAST_SHARED])
+        if len(answer.waiting) > LEAST_SHARED:
+            groups.setdefault((answer.request.soft_prompt, answer.tokens_read, begin), []).append(answer)
+    for first, *others in groups.values():
+        if not others:
+            continue
+        # Each prompt keeps a token of its own, whose logits are what is asked for.
+        shared = common_prefix([tuple(answer.waiting[:-1]) for answer in (first, *others)])
+        for start in range(0, shared, READ_TOGETHER):
+            _extend(loaded, [first.cache], [first.waiting[start : min(start + READ_TOGETHER, shared)]])
+        for answer in (first, *others):
+            answer.waiting = answer.waiting[shared:]
+        for answer in others:
+            answer.cache = first.cache.copy(first.cache.length)
+
+
+def _extend(loaded: LoadedModel, caches: list[KVCache], tokens: list[list[int]]) -> torch.Tensor:
+    """Let the model read tokens of several sequences; return the logits after the last of each, ``[B, vocabulary]``."""
+    device = loaded.model.embedding.device
+    inputs = [loaded.model.embed(torch.tensor(own, device=device)) for own in tokens]
+    return loaded.model.extend(caches, inputs)
 
 
 def _cut(answer: _Answer) -> bool:

@@ -165,6 +165,39 @@ def test_not_all_reports_are_remembered(tmp_path: Path, monkeypatch: pytest.Monk
     assert counts == [4, 4, 4, 0, 0, 4]
 
 
+def test_what_is_forgotten_makes_room_and_what_grows_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MOST_RECORDS", 10)
+    a, b, c = folders = [tmp_path / name for name in "abc"]
+    parsed: list[bytes] = []
+    parse = MetricRecord.parse
+
+    def note(line: bytes) -> MetricRecord | None:
+        parsed.extend([line] if line else [])
+        return parse(line)
+
+    def add(folder: Path, first: int) -> None:
+        for step in range(first, first + 4):
+            writers[folder].append(step, 0, 0.5, step / 8)
+
+    def newly_read(folder: Path) -> int:
+        before = len(parsed)
+        known.read(folder)
+        return len(parsed) - before
+
+    writers = {}
+    for folder in folders:
+        folder.mkdir()
+        writers[folder] = MetricsWriter(folder / METRICS, 0)
+        add(folder, 1)
+    monkeypatch.setattr(MetricRecord, "parse", note)
+    known = Reports()
+    assert [newly_read(a), newly_read(b)] == [4, 4]
+    known.forget(a)
+    assert [newly_read(c), newly_read(b)] == [4, 0]
+    add(b, 5)
+    assert [newly_read(b), newly_read(c)] == [4, 4]  # with its new records, b left no room for c
+
+
 def test_reports_of_a_folder_that_cannot_be_read_are_empty(folder: Path) -> None:
     (folder / METRICS).mkdir()
     assert Reports().read(folder) == reports.Report([], None)

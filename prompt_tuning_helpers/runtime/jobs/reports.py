@@ -32,6 +32,7 @@ class Reports:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._readers: dict[Path, MetricsReader] = {}  # the one that was used last comes last
+        self._known = 0  # records of all readers
         self._row_counts: dict[Path, RowCounts] = {}
 
     def read(self, folder: Path) -> Report:
@@ -39,10 +40,12 @@ class Reports:
         with self._lock:
             reader = self._readers.pop(folder, None) or MetricsReader(folder / METRICS)
             self._readers[folder] = reader
+            self._known -= reader.known
             try:
                 metrics = reader.read()
             except OSError:
                 metrics = []
+            self._known += reader.known
             self._limit()
             counts = self._row_counts.get(folder) or RowCounts.read(folder)
             if counts is not None:
@@ -52,11 +55,11 @@ class Reports:
     def forget(self, folder: Path) -> None:
         """Forget a job whose folder is deleted."""
         with self._lock:
-            self._readers.pop(folder, None)
+            if reader := self._readers.pop(folder, None):
+                self._known -= reader.known
             self._row_counts.pop(folder, None)
 
     def _limit(self) -> None:
-        known = sum(reader.known for reader in self._readers.values())
-        while known > MOST_RECORDS and len(self._readers) > 1:
+        while self._known > MOST_RECORDS and len(self._readers) > 1:
             oldest = next(iter(self._readers))
-            known -= self._readers.pop(oldest).known
+            self._known -= self._readers.pop(oldest).known

@@ -234,7 +234,10 @@ def list_trainings(context: RequestContext) -> Response:
         return is_kind and state in (None, shown_state(training)) and has_tags(training.tags, tags)
 
     limit, start = context.page()
-    trainings, total = context.runtime.trainings.page(context.project_id(), limit, start, is_wanted)
+    filters = not is_kind or state is not None or bool(tags)  # else a page need not look through all
+    trainings, total = context.runtime.trainings.page(
+        context.project_id(), limit, start, is_wanted if filters else None
+    )
     return context.listing([training_document(context, training, shown_state) for training in trainings], total)
 
 

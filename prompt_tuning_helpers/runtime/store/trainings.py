@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from .database import Database
@@ -101,11 +102,13 @@ class Trainings:
 
     def shown_states(self) -> Callable[[Training], str]:
         """Give the function that tells a training's state as clients see it: queued, while another comes first."""
-        turn = self.next_waiting()
+        turn = cache(self.next_waiting)  # which looks through all trainings, so only if one waits
 
         def shown(training: Training) -> str:
-            waits = training.state == "pending" and turn is not None and turn.id != training.id
-            return "queued" if waits else training.state
+            if training.state != "pending":
+                return training.state
+            first = turn()
+            return "queued" if first is not None and first.id != training.id else training.state
 
         return shown
 
