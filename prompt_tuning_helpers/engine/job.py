@@ -32,7 +32,7 @@ from .job_folder import (
 from .memory import keep_freed_memory
 from .metrics import MetricsReader, MetricsWriter
 from .settings import TuningSettings
-from .verdict import NEXT_STEP, VERDICT, Step, cost_of_guessing, judge
+from .verdict import NEXT_STEP, VERDICT, Step, are_labels, cost_of_guessing, judge
 
 if TYPE_CHECKING:
     from .loading import LoadedModel
@@ -136,7 +136,7 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
 def _report_rows(folder: Path, in_file: int, data: rows.EncodedRows, settings: TuningSettings) -> None:
     """Record how many rows there are, and what guessing their outputs costs; say so if some were left out."""
     outputs = [output for _, output in data.rows]
-    cost = cost_of_guessing(range(len(outputs)), outputs) if rows.are_labels(outputs) else None
+    cost = cost_of_guessing(range(len(outputs)), outputs) if are_labels(outputs) else None
     counts = RowCounts(in_file, in_file - len(data.rows), cost)
     counts.write(folder)
     if notice := counts.notice(settings.max_input_tokens):

@@ -1,6 +1,5 @@
 """Training data: rows are read from a file, wrapped by the verbalizer and turned into token ids."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from .training_file import parse_rows
 
 # Beside its ids, the tokenizer notes where each token stands in the text, for all texts that it is given at once.
 ENCODED_TOGETHER = 256
-# Outputs are labels if at most this share of the rows has one that no other row has.
-MOST_ALONE = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,10 @@ class EncodedRows:
     Args:
         shared: the token ids that all rows begin with: the verbalizer's text and a common instruction.
         rows: for each row, the rest of its input (at least one token) and its output.
-        ending: the number of tokens, at least one, at the end of each input that belong to what all inputs end with.
     """
 
     shared: list[int]
     rows: list[tuple[list[int], list[int]]]
-    ending: int
 
 
 def wrap(verbalizer: str, text: str) -> str:
@@ -89,15 +84,7 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, settings: TuningSet
     return EncodedRows(
         shared=examples[0][0][:shared],
         rows=[(tokens[shared:], output) for tokens, output in examples],
-        ending=max(1, common_prefix([tuple(tokens[:shared:-1]) for tokens, _ in examples])),
     )
-
-
-def are_labels(outputs: Sequence[Sequence[int]]) -> bool:
-    """Tell whether outputs are labels, each of which several rows have, and not all the same one."""
-    counts = Counter(map(tuple, outputs))
-    alone = sum(1 for count in counts.values() if count == 1)
-    return len(counts) > 1 and alone <= MOST_ALONE * len(outputs)
 
 
 def encode_inputs(texts: list[str], tokenizer: Any) -> list[list[int]]:

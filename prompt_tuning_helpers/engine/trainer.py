@@ -12,9 +12,8 @@ from torch import Tensor
 from .._files import remove_temporary_files, write_file
 from .causal_model import CausalModel, pack
 from .errors import reason_of
-from .rows import EncodedRows, are_labels
+from .rows import EncodedRows
 from .settings import TuningSettings
-from .token_dropout import WHOLE_EPOCHS, thinned
 
 # Rows of one step are computed together up to this many tokens; it bounds memory and is large enough for the matrix
 # products to run at the machine's full rate.
@@ -47,9 +46,6 @@ class Trainer:
     def __init__(self, model: CausalModel, prompt: Tensor, data: EncodedRows, settings: TuningSettings) -> None:
         self._model = model
         self._rows = data.rows
-        self._ending = data.ending
-        self._drops_tokens = are_labels([output for _, output in data.rows])  # a free text may quote any of them
-        self._seed = settings.seed
         self._shared = model.embed(torch.tensor(data.shared, dtype=torch.long, device=prompt.device))
         self._prompt = torch.nn.Parameter(prompt.detach().clone())
         self._optimizer = torch.optim.Adam([self._prompt], lr=settings.learning_rate, betas=BETAS)
@@ -62,7 +58,7 @@ class Trainer:
         """Return the soft prompt as it stands, ``[P, H]``."""
         return self._prompt.detach()
 
-    def step(self, indices: list[int], learning_rate_factor: float = 1.0, epoch: int = 0) -> float:
+    def step(self, indices: list[int], learning_rate_factor: float = 1.0) -> float:
         """Take one step of the optimizer.
 
         In several processes (``torch.distributed``) each computes its share of the rows.
@@ -70,7 +66,6 @@ class Trainer:
         Args:
             indices: the rows of this step's minibatch.
             learning_rate_factor: the share of the peak learning rate.
-            epoch: counted from 0. From the fourth on, tokens are left out of inputs whose outputs are labels.
 
         Returns:
             The mean cross-entropy of the rows' labels before the step, in nats.
@@ -82,8 +77,7 @@ class Trainer:
         prompt = self._prompt.to(self._shared.dtype)
         loss = torch.zeros((), device=prompt.device)
         repeated = 0 if self._model.shares_prefix else len(prompt) + len(self._shared)
-        mine = [self._row(index, epoch) for index in indices[self._rank :: self._world]]
-        for rows in _chunks(mine, repeated):
+        for rows in _chunks([self._rows[index] for index in indices[self._rank :: self._world]], repeated):
             packed = pack(rows, device=prompt.device)
             logits = self._model.label_logits(torch.cat([prompt, self._shared]), packed)
             part = torch.nn.functional.cross_entropy(logits, packed.labels, reduction="sum") / labels
@@ -97,12 +91,6 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_([self._prompt], self._longest_gradient)
         self._optimizer.step()
         return loss.item()
-
-    def _row(self, index: int, epoch: int) -> Row:
-        inputs, output = self._rows[index]
-        if epoch < WHOLE_EPOCHS or not self._drops_tokens:
-            return inputs, output
-        return thinned(inputs, self._ending, f"{self._seed} {epoch} {index}"), output
 
     def any_process(self, flag: bool) -> bool:
         """Tell whether the flag is set in any of the processes, so that all of them act on it together."""

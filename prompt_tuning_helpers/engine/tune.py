@@ -66,7 +66,6 @@ def tune(
 
     The loss is the cross-entropy of the output tokens, averaged over the labels of a minibatch (``batch_size`` times
     ``accumulate_steps`` rows). Adam's learning rate rises linearly over the first steps, then falls linearly to zero.
-    A row's input is seen whole in three epochs; after that, if outputs are labels, a share of its tokens is left out.
     In several processes (``torch.distributed``) each computes its share of every minibatch.
 
     Args:
@@ -93,7 +92,7 @@ def tune(
     saved_at = time.monotonic()
     remaining = islice(minibatches(len(data.rows), settings), done, None)
     for step, (epoch, indices) in enumerate(remaining, start=done + 1):
-        loss = trainer.step(indices, learning_rate_factor(step, steps), epoch)
+        loss = trainer.step(indices, learning_rate_factor(step, steps))
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss} in step {step}")
         stop = trainer.any_process(should_stop())

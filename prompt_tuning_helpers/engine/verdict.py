@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from .job_folder import read_object, write_json
-from .rows import are_labels
 
 VERDICT = "verdict.json"
 
@@ -36,6 +35,8 @@ NEXT_STEP = "search_settings of prompt_tuning_helpers tries settings on rows tha
 # A loss this share of what it is compared with is not clearly below it. Minibatches of an epoch hold all its rows, so
 # chance in their choice does not count; what is left is that the soft prompt moves meanwhile.
 CLEARLY = 0.9
+# Outputs are labels if at most this share of the rows has one that no other row has.
+MOST_ALONE = 0.1
 FEWEST_STEPS = 4  # with fewer, the first steps are also the last
 WINDOWS = 10  # the start of a run is this part of it
 MUCH = 1.5  # the mean over so few steps wavers, and has risen only where it is this many times as high
@@ -167,6 +168,13 @@ def cost_of_guessing(rows: Sequence[int], outputs: Sequence[Sequence[int]]) -> f
     counts = Counter(map(tuple, outputs))
     cost = -sum(math.log(counts[tuple(outputs[row])] / len(outputs)) for row in rows)
     return cost / sum(len(outputs[row]) for row in rows)
+
+
+def are_labels(outputs: Sequence[Sequence[int]]) -> bool:
+    """Tell whether outputs are labels, each of which several rows have, and not all the same one."""
+    counts = Counter(map(tuple, outputs))
+    alone = sum(1 for count in counts.values() if count == 1)
+    return len(counts) > 1 and alone <= MOST_ALONE * len(outputs)
 
 
 def mean_loss(steps: Sequence[Step], outputs: Sequence[Sequence[int]]) -> float:

@@ -111,20 +111,6 @@ def test_a_long_gradient_is_shortened_in_proportion_to_the_soft_prompts_size(
     torch.testing.assert_close(first_moment(3 * longest.item()), whole)
 
 
-def test_inputs_are_thinned_after_three_epochs_if_outputs_are_labels(
-    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def tuned(rows: EncodedRows, epochs: int) -> Tensor:
-        return tune(tiny.model, start, rows, replace(settings, num_epochs=epochs))
-
-    texts = replace(data, rows=[(inputs, [index + 1]) for index, (inputs, _) in enumerate(data.rows)])
-    three, four, four_of_texts = tuned(data, 3), tuned(data, 4), tuned(texts, 4)
-    monkeypatch.setattr("prompt_tuning_helpers.engine.token_dropout.SHARE", 0.0)
-    assert torch.equal(three, tuned(data, 3))
-    assert not torch.equal(four, tuned(data, 4))
-    assert torch.equal(four_of_texts, tuned(texts, 4))
-
-
 def test_an_interrupted_run_ends_with_the_same_bits(
     tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, tmp_path: Path
 ) -> None:

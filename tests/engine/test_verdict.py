@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_tuning_helpers.engine.rows import are_labels
-from prompt_tuning_helpers.engine.verdict import CAUSES, VERDICT, Step, Verdict, cost_of_guessing, judge
+from prompt_tuning_helpers.engine.verdict import CAUSES, VERDICT, Step, Verdict, are_labels, cost_of_guessing, judge
 
 END = 0
 HALVES = [[7, END], [8, END]] * 40  # two labels, each in half of the rows
