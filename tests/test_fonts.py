@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
-from prompt_tuning_helpers import evaluation, fonts, plots
+from prompt_tuning_helpers import evaluation, fonts, lesson, plots
 from prompt_tuning_helpers.evaluation import Comparison, compare, evaluate
 from prompt_tuning_helpers.fonts import FAMILY, FILE
 from prompt_tuning_helpers.i18n import translations
@@ -87,9 +87,11 @@ def families_of(figure: Figure) -> set[tuple[str, ...]]:
 
 
 def keys_of_plots() -> set[str]:
-    """What is said in plots: by them, and the names of the baselines that are drawn there."""
+    """What is said in plots: by them, and the names of baselines, hard prompts and labels that are drawn there."""
     sources = [*Path(plots.__file__).parent.glob("*.py"), Path(evaluation.__file__).with_name("baselines.py")]
-    return {
+    hard_prompts = (lesson.INSTRUCTION, lesson.HAND_WRITTEN, lesson.start_of(lesson.settings_for("smollm", rows=320)))
+    names = {prompt.title for prompt in hard_prompts} | set(lesson.label_names().values())
+    return names | {
         call.args[0].value
         for source in sources
         for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
