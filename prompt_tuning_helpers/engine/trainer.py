@@ -22,10 +22,6 @@ MAX_PACKED_TOKENS = 2048
 # many times as large as all that follow. With Adam's usual 0.999 they would keep the steps small to the end. GPT-3 was
 # trained with these two values (Brown et al., 2020, https://arxiv.org/abs/2005.14165, appendix B).
 BETAS = (0.9, 0.95)
-# Even so, Adam remembers them for dozens of steps, so a longer gradient is shortened to this length (Pascanu et al.,
-# 2013, https://arxiv.org/abs/1211.5063). The unit fits any size of embeddings: nats for a move as large as the root
-# mean square of the entries that the soft prompt starts from. Chosen on quarters of the lesson's training file.
-LONGEST_GRADIENT = 0.06
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what PyTorch calls Adam's two running averages
 
 Row = tuple[list[int], list[int]]
@@ -49,7 +45,6 @@ class Trainer:
         self._shared = model.embed(torch.tensor(data.shared, dtype=torch.long, device=prompt.device))
         self._prompt = torch.nn.Parameter(prompt.detach().clone())
         self._optimizer = torch.optim.Adam([self._prompt], lr=settings.learning_rate, betas=BETAS)
-        self._longest_gradient = LONGEST_GRADIENT / prompt.square().mean().sqrt().item()
         self._peak = settings.learning_rate
         self._rank, self._world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
@@ -88,7 +83,6 @@ class Trainer:
                 self._prompt.grad = torch.zeros_like(self._prompt)
             dist.all_reduce(self._prompt.grad)
             dist.all_reduce(loss)
-        torch.nn.utils.clip_grad_norm_([self._prompt], self._longest_gradient)
         self._optimizer.step()
         return loss.item()
 

@@ -31,7 +31,6 @@ from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_inputs, encode_rows, read_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, load, save
-from prompt_tuning_helpers.engine.trainer import BETAS, Trainer
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from prompt_tuning_helpers.engine.verdict import Verdict
 from prompt_tuning_helpers.runtime.process.processes import KnownProcess
@@ -90,25 +89,6 @@ def test_accumulated_batches_are_one_large_batch(
     monkeypatch.setattr("prompt_tuning_helpers.engine.trainer.MAX_PACKED_TOKENS", 20)  # many chunks
     accumulated = tune(tiny.model, start, data, replace(settings, batch_size=2, accumulate_steps=4))
     torch.testing.assert_close(accumulated, large, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [0.1, 1.0, 10.0])
-def test_a_long_gradient_is_shortened_in_proportion_to_the_soft_prompts_size(
-    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings, tmp_path: Path, size: float
-) -> None:
-    def first_moment(longest: float) -> Tensor:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("prompt_tuning_helpers.engine.trainer.LONGEST_GRADIENT", longest)
-            trainer = Trainer(tiny.model, size * start, data, settings)
-        trainer.step(list(range(4)))
-        trainer.save(tmp_path / f"{longest}", 1)
-        return load_file(tmp_path / f"{longest}")["exp_avg"] / (1 - BETAS[0])
-
-    whole = first_moment(math.inf)
-    rms = (size * start).square().mean().sqrt()
-    longest = 0.5 * whole.norm() * rms  # half as long as the gradient is
-    torch.testing.assert_close(first_moment(longest.item()), 0.5 * whole, rtol=1e-4, atol=1e-9)
-    torch.testing.assert_close(first_moment(3 * longest.item()), whole)
 
 
 def test_an_interrupted_run_ends_with_the_same_bits(
