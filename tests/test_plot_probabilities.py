@@ -54,14 +54,14 @@ def test_the_picture_says_what_it_shows() -> None:
     figure = plot_probabilities(TRUTH, BEFORE, AFTER, {"no": "not $satisfied$", "yes": "satisfied"})
     figure.draw_without_rendering()
     before, after = figure.axes
-    assert before.get_title(loc="left") == "Base model: 1 of 4 on the right side, 1 with neither label"
-    assert after.get_title(loc="left") == "Tuned model: 4 of 4 on the right side"
+    assert before.get_title(loc="left") == "Before tuning: 1 of 4 on the right side, 1 with neither label"
+    assert after.get_title(loc="left") == "After tuning: 4 of 4 on the right side"
     ticks = [tick.get_text() for tick in after.get_xticklabels()]
     assert ticks == ["0\nnot $satisfied$", "0.25", "0.5", "0.75", "1\nsatisfied", "neither\nlabel"]
     assert isinstance(figure, DescribedFigure)
     assert figure.alternative_text == (
         'Each of 4 rows is a dot between "not $satisfied$" and "satisfied". '
-        "base model: 1 on the side of their true label, 2 not, 1 with neither label. "
+        "before tuning: 1 on the side of their true label, 2 not, 1 with neither label. "
         "tuned model: 4 on the side of their true label, 0 not, 0 with neither label."
     )
 
@@ -81,7 +81,7 @@ def test_dots_do_not_hide_each_other_and_stay_where_they_are() -> None:
 def test_one_half_is_on_no_side() -> None:
     half = pd.DataFrame({"a": [0.2, 0.2], "b": [0.2, 0.2]})
     titles = [ax.get_title(loc="left") for ax in plot_probabilities(["a", "b"], half, half).axes]
-    assert titles == ["Base model: 0 of 2 on the right side", "Tuned model: 0 of 2 on the right side"]
+    assert titles == ["Before tuning: 0 of 2 on the right side", "After tuning: 0 of 2 on the right side"]
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _draw_validation(ax: "Axes", measures: "Mapping[int, Measure]", rows: int) -
         linewidth=1.5,
     )
     for epoch in _named(dict(zip(epochs, values, strict=True))):
-        _write(ax, f"{measures[epoch].value:.2f}", (epoch, measures[epoch].interval[0]), TUNED, below=True)
+        _write(ax, f"{measures[epoch].value:.3f}", (epoch, measures[epoch].interval[0]), TUNED, below=True)
     ax.set_ylim(-0.12, 1.06)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_ylabel(found[0].name)
@@ -175,7 +175,7 @@ def _describe_loss(by_epoch: Mapping[int, Sequence[float]], guessing: float | No
 
 def _describe_validation(measures: "Mapping[int, Measure]", rows: int) -> str:
     values = {epoch: each.value for epoch, each in measures.items()}
-    listed = ", ".join(f"{epoch}: {values[epoch]:.2f}" for epoch in _named(values))
+    listed = ", ".join(f"{epoch}: {values[epoch]:.3f}" for epoch in _named(values))
     return say(
         "Below, {measure} on {n} validation rows after the epochs, {values}.",
         measure=next(iter(measures.values())).name,

@@ -74,7 +74,7 @@ def plot_probabilities(
     figure, axes = new_figure(2, (8.2, 6.0), stacked=True, share_x=True)
     apart = any(model.counts()[2] for model in models)
     said = []
-    for ax, model, name in zip(axes, models, (say("base model"), say("tuned model")), strict=True):
+    for ax, model, name in zip(axes, models, (say("before tuning"), say("after tuning")), strict=True):
         right, wrong, neither = model.counts()
         heading = say("{model}: {right} of {n} on the right side", model=name, right=right, n=len(truth))
         if neither:
