@@ -62,7 +62,7 @@ def test_the_picture_says_what_it_shows() -> None:
     assert figure.alternative_text == (
         'Each of 4 rows is a dot between "not $satisfied$" and "satisfied". '
         "before tuning: 1 on the side of their true label, 2 not, 1 with neither label. "
-        "tuned model: 4 on the side of their true label, 0 not, 0 with neither label."
+        "after tuning: 4 on the side of their true label, 0 not, 0 with neither label."
     )
 
 

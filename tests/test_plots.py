@@ -99,7 +99,7 @@ def test_validation_stands_below_at_the_end_of_each_epoch(comparison: Comparison
     assert np.asarray(line.get_xdata()).tolist() == [1, 2]
     assert np.asarray(line.get_ydata()).tolist() == [comparison.base.accuracy, comparison.tuned.accuracy]
     assert accuracy.get_title() == "Accuracy on 20 validation rows after each epoch"
-    assert f"1: {comparison.base.accuracy:.2f}, 2: 1.00" in alternative_text(figure)
+    assert f"1: {comparison.base.accuracy:.3f}, 2: 1.000" in alternative_text(figure)
     assert len(plot_loss(run_details(*records), {}).axes) == 1
 
 
@@ -112,7 +112,7 @@ def test_fifty_epochs_can_be_read(comparison: Comparison) -> None:
     assert not any(one.overlaps(other) for one, other in itertools.pairwise(ticks))
     assert len(figure.axes[1].texts) == 3  # the first, the best and the last
     assert "1: " in alternative_text(figure)
-    assert "7: 1.00" in alternative_text(figure)
+    assert "7: 1.000" in alternative_text(figure)
     assert "8: " not in alternative_text(figure)
 
 
