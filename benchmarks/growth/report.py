@@ -12,7 +12,7 @@ TITLES = {
     "runtime": "A runtime, by what it keeps",
     "prompt": "A prompt, by its length",
 }
-COLOURS = ("#0f62fe", "#9f1853", "#198038", "#8a3800", "#6929c4", "#005d5d", "#525252", "#b28600")
+COLOURS = ("#0f62fe", "#9f1853", "#198038", "#8a3800", "#6929c4", "#005d5d", "#525252", "#b28600", "#ee5396")
 FINER = {"s": (1e6, "µs"), "MiB": (1024, "KiB"), "KiB": (1024, "B")}
 LINE_STYLES = ("-", "--", "-.", ":")
 
@@ -72,7 +72,7 @@ def plot(points: Sequence[Point], part: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
+        figure = Figure(figsize=(10, 5), layout="constrained")
         for axes, unit, label in zip(figure.subplots(1, 2), ("s", "MiB"), ("processor seconds", "MiB"), strict=True):
             drawn = [point for point in points if point.part == part and point.unit == unit]
             for number, what in enumerate(dict.fromkeys(point.what for point in drawn)):
@@ -81,7 +81,7 @@ def plot(points: Sequence[Point], part: str, path: Path) -> None:
                 axes.loglog(*zip(*line, strict=True), marker="o", label=what, **style)
             axes.set(xlabel=SIZE_NAMES[part], ylabel=label)
             axes.grid(alpha=0.3)
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.13))
         figure.suptitle(TITLES[part])
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None, "Title": TITLES[part]})
