@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .base_models import tunable_models
-from .engine.settings import TuningSettings
+from .engine.settings import MOST_EPOCHS, TuningSettings
 from .evaluation import LABELS, parse_label
 from .i18n import say
 from .search import search_settings
@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 PACKAGE = Path(__file__).parent
-MOST_EPOCHS = 50  # the service's limit
 
 # The input of each row of the lesson's files, and how the review is found in it.
 INPUT = (

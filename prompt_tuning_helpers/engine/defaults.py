@@ -7,10 +7,9 @@ from typing import Any
 
 from .embedding_scale import embedding_rms
 from .search_plan import RATE_OF_UNKNOWN, STEP, rounded, unit_of
-from .settings import FIELD, TuningSettings
+from .settings import FIELD, MOST_EPOCHS, TuningSettings
 
 MEASURED_ROWS = 320  # that each pace was measured on
-MOST_EPOCHS = 50
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 import shutil
 from pathlib import Path
 
+from .settings import MOST_EPOCHS
+
 EPOCHS = "epochs"  # of the job's folder; holds an adapter for each epoch, named by its number
-MOST_KEPT = 50  # the hosted service's limit of epochs; of a longer run, the later ones are not kept
+MOST_KEPT = MOST_EPOCHS  # of a longer run, the later ones are not kept
 
 
 def epoch_folder(job: Path, epoch: int) -> Path:

@@ -21,6 +21,7 @@ from statistics import NormalDist
 from typing import TypeVar
 
 from .errors import EngineError
+from .settings import MOST_EPOCHS
 
 STEP = 0.15  # what serves models that nothing is known of
 STEPS = (0.015, 0.05, 0.15, 0.5)  # a factor of about three apart: what is in between makes little difference
@@ -36,7 +37,6 @@ SHORT_LENGTH = 20
 ROUNDS = (10, 25)
 KEPT = 4  # one of so many goes on into the next round
 FULL_RUN = 120  # updates that served the lesson's task: three passes over 320 rows in batches of eight
-MOST_EPOCHS = 50  # the service's limit
 LAST_STEPS = 5  # whose mean is the loss that a run ends with
 
 SHARE_HELD_BACK = 4  # one row of so many

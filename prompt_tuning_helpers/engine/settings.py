@@ -8,6 +8,7 @@ from .errors import UnusableSettings
 FIELD = "{{input}}"
 LARGEST_COUNT = 2**31 - 1
 LARGEST_RATE = 100.0
+MOST_EPOCHS = 50  # the hosted service's limit, for what is chosen or kept without being asked for
 SEEDS = 2**63  # what torch takes
 
 

@@ -1,4 +1,4 @@
-"""Plot of how sure two models are: each row a dot between the two labels, before and after tuning."""
+"""Plot of how sure a model is: each row a dot between the two labels, before and after tuning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def plot_probabilities(
     after: "pd.DataFrame",
     names: Mapping[str, str] | None = None,
 ) -> "Figure":
-    """Plot how sure the base model and the tuned one are of each row.
+    """Plot how sure a model is of each row, before and after tuning.
 
     Each row is a dot. Its place from left to right is the last label's share of the probability that both labels have,
     where a label that is not among the five most likely tokens has none.
@@ -56,8 +56,8 @@ def plot_probabilities(
 
     Args:
         truth: the true label of each row.
-        before: what ``label_probabilities`` gives for the base model, with a column for each of the two labels.
-        after: the same for the tuned model.
+        before: what ``label_probabilities`` gives before tuning, with a column for each of the two labels.
+        after: the same after it.
         names: what to call the labels, such as ``{"0": "not satisfied", "1": "satisfied"}``; themselves by default.
 
     Returns:

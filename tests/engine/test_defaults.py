@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from prompt_tuning_helpers.engine.defaults import MOST_EPOCHS, PACE, default_settings, suited_settings
-from prompt_tuning_helpers.engine.settings import TuningSettings
+from prompt_tuning_helpers.engine.defaults import PACE, default_settings, suited_settings
+from prompt_tuning_helpers.engine.settings import MOST_EPOCHS, TuningSettings
 
 ASKED = TuningSettings(
     num_virtual_tokens=100,
