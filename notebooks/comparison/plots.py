@@ -8,9 +8,9 @@ import numpy as np
 
 from prompt_tuning_helpers.plots import BASE, QUIET, TUNED, finished, new_figure
 
-from .methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, TfIdf
-from .results import Comparison, Measured
-from .tables import milliseconds, quote, seconds, size
+from .methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
+from .results import Comparison, Cost, Measured
+from .tables import memory, milliseconds, quote, seconds, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette again, and a marker each, so that colour is never all there is to go by.
 STYLES: dict[type[Method], tuple[str, str]] = {
     HardPrompt: (BASE, "s"),
+    StartingText: ("#56B4E9", "v"),
     PromptTuning: (TUNED, "o"),
     PrefixTuning: ("#CC79A7", "^"),
     LoRA: ("#009E73", "D"),
@@ -37,16 +38,17 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
         comparison: what ``load`` returns.
     """
     shown = comparison.with_all_rows
-    powers = [np.log10(found.trained_parameters) for found in shown if found.trained_parameters]
+    parameters = [comparison.cost(found.method.name).trained_parameters for found in shown]
+    powers = [np.log10(number) for number in parameters if number]
     nothing = min(powers) - BELOW_TRAINED
     # Methods with as many parameters as each other stand side by side.
-    places = _spread([np.log10(m.trained_parameters) if m.trained_parameters else nothing for m in shown], LINE)
+    places = _spread([np.log10(number) if number else nothing for number in parameters], LINE)
     figure, (ax,) = new_figure(1, (8.6, 4.8))
     for found, place in zip(shown, places, strict=True):
         _draw_score(ax, found, found.accuracy, place, "x")
         _label(ax, found.method, place)
     untrained, trained = (
-        [place for found, place in zip(shown, places, strict=True) if bool(found.trained_parameters) == is_trained]
+        [place for number, place in zip(parameters, places, strict=True) if bool(number) == is_trained]
         for is_trained in (False, True)
     )
     ax.axhline((max(untrained, default=nothing) + min(trained)) / 2, color=QUIET, linewidth=0.8)
@@ -59,8 +61,7 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
     ax.set_xlabel("Accuracy, with its 95 % interval")
     ax.grid(axis="x", color="#dddddd", linewidth=0.8)
     ax.set_title(f"Accuracy and trained parameters, {comparison.plan.rows[-1]} training rows")
-    said = [f"{_short(found.method)} {found.accuracy:.3f}" for found in shown]
-    return finished(figure, f"Accuracy, by trained parameters, {comparison.plan.rows[-1]} rows: {'; '.join(said)}.")
+    return finished(figure, "TODO")
 
 
 def plot_little_data(comparison: Comparison) -> "Figure":
@@ -96,12 +97,7 @@ def plot_little_data(comparison: Comparison) -> "Figure":
     ax.set_xlabel("Training rows")
     ax.set_ylabel("Accuracy, with its 95 % interval")
     ax.set_title("Learning from little data")
-    said = [
-        f"{_short(method)} from {comparison.of(method.name, rows[0]).accuracy:.3f} to {end:.3f}"
-        for method, end in zip(learning, ends, strict=False)
-    ]
-    said += [f"{_short(method)} {comparison.of(method.name).accuracy:.3f} without any" for method in level]
-    return finished(figure, f"Accuracy with {rows[0]} to {rows[-1]} training rows: {'; '.join(said)}.")
+    return finished(figure, "TODO")
 
 
 def plot_cost(comparison: Comparison) -> "Figure":
@@ -111,17 +107,18 @@ def plot_cost(comparison: Comparison) -> "Figure":
         comparison: what ``load`` returns.
     """
     shown = comparison.with_all_rows
-    panels: tuple[tuple[str, Callable[[Measured], float | None], Callable[[Any], str], bool], ...] = (
-        ("Tuning time\n(one core)", lambda found: found.tuning_seconds, seconds, False),
-        ("Peak memory\nof tuning", lambda found: found.peak_memory_mb, lambda value: f"{value:,.0f} MiB", False),
-        ("Time per review\n(one core)", lambda found: found.scoring_ms, milliseconds, False),
-        ("Saved size\n(logarithmic)", lambda found: found.saved_bytes, size, True),
+    costs = [comparison.cost(found.method.name) for found in shown]
+    panels: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Any], str], bool], ...] = (
+        ("Tuning time\n(one core)", lambda cost: cost.tuning_seconds, seconds, False),
+        ("Peak memory\nof tuning", lambda cost: cost.tuning_memory_mb, memory, False),
+        ("Time per review\n(one core)", lambda cost: cost.scoring_ms, milliseconds, False),
+        ("Saved size\n(logarithmic)", lambda cost: cost.saved_bytes, size, True),
     )
     figure, axes = new_figure(len(panels), (9.2, 4.2))
     for ax, (title, measure, write, is_logarithmic) in zip(axes, panels, strict=True):
-        _bars(ax, [STYLES[type(found.method)][0] for found in shown], [measure(found) for found in shown], write)
+        _bars(ax, [STYLES[type(found.method)][0] for found in shown], [measure(cost) for cost in costs], write)
         if is_logarithmic:
-            sizes = [measure(found) or 0 for found in shown]
+            sizes = [measure(cost) or 0 for cost in costs]
             ax.set_xscale("log")
             ax.set_xlim(min(sizes) / 3, max(sizes) * 300)
         ax.set_xticks([])
@@ -130,14 +127,7 @@ def plot_cost(comparison: Comparison) -> "Figure":
         ax.spines["bottom"].set_visible(False)
         ax.set_title(title, fontsize=10)
     axes[0].set_yticks(range(len(shown)), [_short(found.method) for found in shown])
-    said = [
-        f"{title.split(chr(10))[0]}: "
-        + ", ".join(
-            f"{_short(found.method)} {write(value)}" for found in shown if (value := measure(found)) is not None
-        )
-        for title, measure, write, _ in panels
-    ]
-    return finished(figure, f"What each method costs. {'. '.join(said)}.")
+    return finished(figure, "TODO")
 
 
 def plot_virtual_tokens(comparison: Comparison) -> "Figure":
@@ -162,12 +152,7 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
         ax.set_yticks(range(len(tokens)), [""] * len(tokens))
     names = [f"{quote(token['before'][0]['token'])}  {number}" for number, token in enumerate(tokens, start=1)]
     moved.set_yticks(range(len(tokens)), names, parse_math=False)
-    farthest = max(tokens, key=lambda token: token["moved"])
-    return finished(
-        figure,
-        f"For each of {len(tokens)} virtual tokens, how far it moved, at most {farthest['moved']:.2f}, and the points "
-        f"of accuracy lost without it, from {min(lost):+.1f} to {max(lost):+.1f}.",
-    )
+    return finished(figure, "TODO")
 
 
 def _draw_score(ax: "Axes", found: Measured, x: float, y: float, along: str) -> None:

@@ -1,9 +1,9 @@
 """The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from prompt_tuning_helpers.evaluation import with_interval
 
@@ -11,15 +11,20 @@ from .hard_prompts import WORDINGS
 from .methods import Method
 from .results import Comparison, Searched, difference
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NONE = "–"  # noqa: RUF001 an en dash
 
 
-def show_wordings() -> pd.DataFrame:
+def show_wordings() -> "pd.DataFrame":
     """Show the hard prompts that are tried, without their examples.
 
     Returns:
         One row a wording: the question, and the two words to choose between.
     """
+    import pandas as pd
+
     rows = {
         name: {
             "question": wording.template,
@@ -30,7 +35,7 @@ def show_wordings() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_methods(comparison: Comparison) -> pd.DataFrame:
+def show_methods(comparison: Comparison) -> "pd.DataFrame":
     """Show the main table: what each method gives and costs with the largest number of training rows.
 
     Args:
@@ -39,23 +44,28 @@ def show_methods(comparison: Comparison) -> pd.DataFrame:
     Returns:
         One row a method.
     """
+    import pandas as pd
+
     rows = {
         found.method.title: {
             "accuracy": with_interval(found.accuracy, found.accuracy_interval),
             "F1": with_interval(found.f1, found.f1_interval),
-            "trained parameters": f"{found.trained_parameters:,}",
-            "share of the model": share(found.method, found.trained_parameters, comparison),
-            "saved": size(found.saved_bytes),
-            "tuning time": seconds(found.tuning_seconds),
-            "peak memory": f"{found.peak_memory_mb:,.0f} MiB",
-            "time per review": milliseconds(found.scoring_ms),
+            "accuracy of writing": with_interval(found.written_accuracy, found.written_interval),
+            "trained parameters": f"{cost.trained_parameters:,}",
+            "share of the model": share(found.method, cost.trained_parameters, comparison),
+            "saved": size(cost.saved_bytes),
+            "tuning time": seconds(cost.tuning_seconds),
+            "memory of tuning": memory(cost.tuning_memory_mb),
+            "memory of answering": memory(cost.answering_memory_mb),
+            "time per review": milliseconds(cost.scoring_ms),
         }
         for found in comparison.with_all_rows
+        if (cost := found.cost)
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_little_data(comparison: Comparison) -> pd.DataFrame:
+def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     """Show accuracy by the number of training rows, for the methods that were taught with fewer rows, too.
 
     Args:
@@ -64,6 +74,8 @@ def show_little_data(comparison: Comparison) -> pd.DataFrame:
     Returns:
         One row a method, one column a number of rows.
     """
+    import pandas as pd
+
     rows: dict[str, dict[str, str]] = {}
     for found in comparison.measured:
         if found.method.learns_from_little:
@@ -72,36 +84,39 @@ def show_little_data(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_searches(comparison: Comparison) -> pd.DataFrame:
+def show_searches(comparison: Comparison) -> "pd.DataFrame":
     """Show what the searches tried, how well it did on training rows that were held back, and what they chose.
 
     Args:
         comparison: what ``load`` returns.
 
     Returns:
-        One row a method and candidate. Where there was a search for each draw of rows, the figures are means.
+        One row a method, number of training rows and candidate. Where there was a search for each draw of rows, the
+        figures are means of those that tried the candidate.
     """
-    by_method: dict[str, list[Searched]] = {}
+    import pandas as pd
+
+    by_cell: dict[tuple[str, int], list[Searched]] = {}
     for found in comparison.searched:
-        by_method.setdefault(found.method.name, []).append(found)
+        by_cell.setdefault((found.method.title, found.rows), []).append(found)
     rows = {}
-    for group in by_method.values():
-        method = group[0].method
-        for number, candidate in enumerate(method.candidates):
-            scores = [search.scores[number] for search in group]
+    for (title, count), group in by_cell.items():
+        for candidate in dict.fromkeys(candidate for search in group for candidate in search.scores):
+            scores = [search.scores[candidate] for search in group if candidate in search.scores]
             times = sum(search.chosen == candidate for search in group)
             diverged = any(score.diverged for score in scores)
-            rows[method.title, method.describe(candidate)] = {
+            rows[title, count, candidate.describe()] = {
                 "accuracy": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+                "of writing": NONE if diverged else f"{np.mean([score.written for score in scores]):.3f}",
                 "loss": "diverged" if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
                 "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "candidate"])
+    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "training rows", "candidate"])
     return table
 
 
-def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
+def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
     """Show what was seen inside the soft prompt, one virtual token after the other.
 
     Args:
@@ -111,6 +126,8 @@ def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
         For each virtual token the text that it started as, the words that it is nearest to now, each with its cosine,
         how far it moved, and the accuracy without it.
     """
+    import pandas as pd
+
     rows = [
         {
             "started as": quote(token["before"][0]["token"]),
@@ -125,7 +142,7 @@ def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
 
 def show_accuracy_against(
     comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Show how much more accurate one method is than others, and whether the test reviews can tell.
 
     Args:
@@ -137,6 +154,8 @@ def show_accuracy_against(
     Returns:
         One row a number of training rows and other method.
     """
+    import pandas as pd
+
     table = {}
     for count in rows or comparison.plan.rows[-1:]:
         for other in others:
@@ -153,7 +172,7 @@ def show_accuracy_against(
     return shown
 
 
-def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> pd.DataFrame:
+def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
     """Show what one method costs, with the cost of another as the unit.
 
     Args:
@@ -164,19 +183,23 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
     Returns:
         One row each other method.
     """
+    import pandas as pd
+
     columns = {
         "trained parameters": "trained_parameters",
         "tuning time": "tuning_seconds",
-        "peak memory": "peak_memory_mb",
+        "memory of tuning": "tuning_memory_mb",
+        "memory of answering": "answering_memory_mb",
         "saved": "saved_bytes",
         "time per review": "scoring_ms",
     }
-    one = comparison.of(method)
+    one = comparison.cost(method)
     rows = {
-        two.method.title: {
-            title: times(getattr(one, attribute), getattr(two, attribute)) for title, attribute in columns.items()
+        comparison.plan.method(other).title: {
+            title: times(getattr(one, attribute), getattr(comparison.cost(other), attribute))
+            for title, attribute in columns.items()
         }
-        for two in map(comparison.of, others)
+        for other in others
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("against")
 
@@ -197,19 +220,22 @@ def size(amount: float) -> str:
     return f"{amount:.0f} B"
 
 
-def seconds(amount: float | None) -> str:
-    """Write a time in seconds; a dash where it was measured on another machine."""
+def memory(amount: float | None) -> str:
+    """Write an amount of memory; a dash where there is none."""
+    return NONE if amount is None else f"{amount:,.0f} MiB"
+
+
+def seconds(amount: float) -> str:
+    """Write a time in seconds."""
     return "none" if amount == 0 else _number(amount, "s")
 
 
-def milliseconds(amount: float | None) -> str:
-    """Write a short time in milliseconds; a dash where it was measured on another machine."""
+def milliseconds(amount: float) -> str:
+    """Write a short time in milliseconds."""
     return _number(amount, "ms")
 
 
-def _number(amount: float | None, unit: str) -> str:
-    if amount is None:
-        return NONE
+def _number(amount: float, unit: str) -> str:
     return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.2g} {unit}"
 
 

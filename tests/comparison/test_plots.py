@@ -19,24 +19,31 @@ from matplotlib.patches import Rectangle
 import comparison as shown
 from comparison import tables
 from comparison.intervals import interval
-from comparison.methods import Candidate, PromptCandidate
+from comparison.methods import Candidate, Recipe, WrittenPrompt
 from comparison.plan import FULL, SMALL, Plan
-from comparison.results import Comparison, Machine, Measured, Score, Searched, difference
+from comparison.results import Comparison, Cost, Machine, Measured, Searched, difference
+from comparison.search import DIVERGED, Score
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Of 20 test reviews, how many each method answers rightly, and its trained parameters, bytes and seconds.
 MADE_UP = {
+    "instruction": (10, 0, 140, 0.0),
     "zero-shot": (10, 0, 150, 0.0),
+    "zero-shot-written": (9, 0, 150, 0.0),
     "few-shot": (14, 0, 900, 0.0),
+    "few-shot-written": (13, 0, 900, 0.0),
+    "starting-text": (10, 0, 300, 0.0),
     "prompt-20": (17, 11_520, 46_000, 45.0),
-    "prompt-50": (17, 28_800, 115_000, 50.0),
     "prompt-100": (19, 57_600, 230_000, 60.0),
-    "prompt-50-random": (16, 28_800, 115_000, 50.0),
+    "prompt-100-random": (16, 57_600, 230_000, 50.0),
     "prefix-20": (18, 230_400, 921_600, 40.0),
     "lora-8": (19, 460_800, 1_850_000, 30.0),
     "full": (20, 134_515_008, 538_000_000, 120.0),
     "tf-idf": (15, 6_100, 310_000, 0.021),
 }
+MACHINE = Machine("One", 1, "cpu", "float32")
+GPU = Machine("Two", 2, "A GPU", "float32")
+LORA = [Recipe(rate, 2) for rate in (0.001, 0.003, 0.006)]
 OPENED = {
     "accuracy": 0.9,
     "accuracy_before": 0.5,
@@ -62,13 +69,22 @@ def made_up(plan: Plan) -> Comparison:
     measured = []
     for method in plan.methods:
         right, parameters, saved, seconds = MADE_UP[method.name]
-        chosen: tuple[Candidate, ...] = (0.01,) * 3
+        chosen: tuple[Candidate, ...] = (Recipe(0.01, 4),) * 3
         if method.name == "few-shot":
-            chosen = (PromptCandidate("question", 4), PromptCandidate("chat", 8), PromptCandidate("chat", 8))
+            chosen = (WrittenPrompt("question", 4), WrittenPrompt("chat", 8), WrittenPrompt("chat", 8))
         for rows in plan.rows_of(method):
             hits = np.zeros((3, 20), dtype=bool)
             hits[:, : right - plan.rows[::-1].index(rows)] = True  # fewer rows, fewer right answers
             accuracy = float(hits.mean())
+            cost = Cost(
+                trained_parameters=parameters,
+                saved_bytes=saved,
+                update_seconds=(0.5 * seconds, 1.5 * seconds) if method.is_tuned else (),
+                updates=1 if method.is_tuned else 0,
+                tuning_memory_mb=1234.5 if method.is_tuned else None,
+                review_seconds=(0.00009,) if method.name == "tf-idf" else (0.03, 0.05),
+                answering_memory_mb=617.25,
+            )
             measured.append(
                 Measured(
                     method=method,
@@ -79,19 +95,27 @@ def made_up(plan: Plan) -> Comparison:
                     f1=accuracy,
                     f1_interval=(accuracy - 0.06, min(1.0, accuracy + 0.06)),
                     hits=tuple(map(tuple, hits.tolist())),
-                    trained_parameters=parameters,
-                    saved_bytes=saved,
-                    tuning_seconds=seconds,
-                    peak_memory_mb=1234.5,
-                    scoring_ms=0.09 if method.name == "tf-idf" else 40.0,
+                    written=("1" * 20,) * 3,
+                    written_accuracy=0.5,
+                    written_interval=(0.4, 0.6),
+                    written_hits=tuple(map(tuple, hits.tolist())),
+                    cost=cost if rows == plan.rows[-1] else None,
                 )
             )
+    rows = plan.rows[-1]
+    few = [WrittenPrompt("instruction", 8), WrittenPrompt("chat", 4)]
     searched = [
-        Searched(method, tuple(Score(tried, 0.5 + seed / 10, 0.7) for tried in method.candidates), chosen)
-        for method in plan.methods
-        for seed, chosen in enumerate(method.candidates[: 3 if method.is_searched_per_seed else 1])
+        Searched(
+            plan.method("few-shot"),
+            rows,
+            seed,
+            {tried: Score(0.5 + seed / 10, 0.7, 0.25) for tried in few},
+            few[0 if seed == 0 else 1],
+        )
+        for seed in range(3)
     ]
-    return Comparison(plan, tuple(searched), tuple(measured), OPENED, ((Machine(None, 1), len(measured)),))
+    searched.append(Searched(plan.method("lora-8"), rows, 0, {tried: Score(0.5, 0.7, 0.5) for tried in LORA}, LORA[0]))
+    return Comparison(plan, tuple(searched), tuple(measured), OPENED, (), ((MACHINE, len(measured)),), ((MACHINE, 9),))
 
 
 @pytest.fixture(autouse=True)
@@ -136,15 +160,18 @@ def test_the_main_table_has_a_row_for_each_method(comparison: Comparison) -> Non
     assert table.loc["prompt tuning, 100 virtual tokens"].to_dict() == {
         "accuracy": "0.950 (0.900–1.000)",  # noqa: RUF001
         "F1": "0.950 (0.890–1.000)",  # noqa: RUF001
+        "accuracy of writing": "0.500 (0.400–0.600)",  # noqa: RUF001
         "trained parameters": "57,600",
         "share of the model": "0.043 %",
         "saved": "230 kB",
         "tuning time": "60 s",
-        "peak memory": "1,234 MiB",
+        "memory of tuning": "1,234 MiB",
+        "memory of answering": "617 MiB",
         "time per review": "40 ms",
     }
     assert table["share of the model"].tolist()[-2:] == ["100 %", "–"]  # noqa: RUF001
     assert table["tuning time"].tolist()[:2] == ["none", "none"]
+    assert table["memory of tuning"].tolist()[:2] == ["–", "–"]  # noqa: RUF001
 
 
 def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison: Comparison) -> None:
@@ -156,42 +183,37 @@ def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison:
 
 def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> None:
     table = shown.show_searches(comparison)
-    assert len(table) == sum(len(method.candidates) for method in FULL.methods)
-    assert table.loc[("LoRA, rank 8", "learning rate 0.001"), "chosen"] == "yes"
-    assert table.loc[("LoRA, rank 8", "learning rate 0.003"), "chosen"] == ""
-    few = table.loc["hard prompt, 4 or 8 examples"]
-    assert few.loc["instruction, 8 examples"].to_dict() == {
+    assert len(table) == 2 + 3
+    lora = table.loc[("LoRA, rank 8", 320)]
+    assert lora["chosen"].tolist() == ["yes", "", ""]
+    assert lora.index[0] == "learning rate 0.001, 2 passes, template feels"
+    few = table.loc[("hard prompt, 4 or 8 examples", 320)]
+    assert few.loc["instruction, 8 examples, draw 1"].to_dict() == {
         "accuracy": "0.600",
+        "of writing": "0.250",
         "loss": "0.700",
         "chosen": "1 of 3 times",
     }
 
 
 def test_a_candidate_that_diverged_is_shown_as_such(comparison: Comparison) -> None:
-    method = FULL.method("lora-8")
-    scores = (Score(0.001, 0.8, 0.5), Score(0.003, 0.9, 0.4), Score.of_diverged(0.01))
-    table = shown.show_searches(replace(comparison, searched=(Searched(method, scores, 0.003),)))
-    assert table.loc[("LoRA, rank 8", "learning rate 0.01")].tolist() == ["–", "diverged", ""]  # noqa: RUF001
-    assert table.loc[("LoRA, rank 8", "learning rate 0.003")].tolist() == ["0.900", "0.400", "yes"]
-
-
-def test_times_of_another_machine_are_left_out(comparison: Comparison) -> None:
-    measured = tuple(
-        replace(found, tuning_seconds=None, scoring_ms=None) if found.method.name == "full" else found
-        for found in comparison.measured
+    scores: dict[Candidate, Score] = dict(
+        zip(LORA, (Score(0.8, 0.5, 0.7), Score(0.9, 0.4, 0.7), DIVERGED), strict=True)
     )
-    mixed = replace(comparison, measured=measured, machines=((Machine("One", 1), 60), (Machine(None, 2), 3)))
-    row = shown.show_methods(mixed).loc["full fine-tuning"]
-    assert row[["tuning time", "time per review"]].tolist() == ["–", "–"]  # noqa: RUF001
-    assert row["saved"] == "538 MB"
-    against = shown.show_cost_against(mixed, "prompt-100", ["full"]).loc["full fine-tuning"]
-    assert against[["tuning time", "saved"]].tolist() == ["–", "1/2,339"]  # noqa: RUF001
-    assert [text.get_text() for text in shown.plot_cost(mixed).axes[0].texts][-2] == "–"  # noqa: RUF001
-    said = shown.describe_machines(mixed)
-    assert "2 machines: One, with 1 thread a job (60); an unrecorded processor, with 2 threads a job (3)" in said
-    assert "Times are those of the first alone" in said
+    searched = Searched(FULL.method("lora-8"), 320, 0, scores, LORA[1])
+    table = shown.show_searches(replace(comparison, searched=(searched,)))
+    assert table.loc[("LoRA, rank 8", 320, LORA[2].describe())].tolist() == ["–", "–", "diverged", ""]  # noqa: RUF001
+    assert table.loc[("LoRA, rank 8", 320, LORA[1].describe())].tolist() == ["0.900", "0.700", "0.400", "yes"]
+
+
+def test_machines_are_named_apart_for_accuracies_and_costs(comparison: Comparison) -> None:
     assert shown.describe_machines(comparison) == (
-        "All results are from one machine: an unrecorded processor, with 1 thread a job."
+        "Accuracies: One, with 1 thread a job. Times and memory: One, with 1 thread a job."
+    )
+    mixed = replace(comparison, machines=((GPU, 60), (MACHINE, 3)))
+    assert shown.describe_machines(mixed) == (
+        "Accuracies: A GPU, with 2 threads a job (60 results); One, with 1 thread a job (3 results). "
+        "Times and memory: One, with 1 thread a job."
     )
 
 
@@ -237,7 +259,8 @@ def test_costs_are_measured_by_those_of_another(comparison: Comparison) -> None:
     assert row == {
         "trained parameters": "1/2,335",
         "tuning time": "0.50 ×",  # noqa: RUF001
-        "peak memory": "1.00 ×",  # noqa: RUF001
+        "memory of tuning": "1.00 ×",  # noqa: RUF001
+        "memory of answering": "1.00 ×",  # noqa: RUF001
         "saved": "1/2,339",
         "time per review": "1.00 ×",  # noqa: RUF001
     }
@@ -271,7 +294,7 @@ def test_sentences_carry_the_figures(comparison: Comparison) -> None:
         "The base model has 134,515,008: that is 0.171 %."
     )
     assert shown.describe_choice(comparison, "few-shot") == (
-        "Chosen for hard prompt, 4 or 8 examples: question, 4 examples; chat, 8 examples."
+        "Chosen for hard prompt, 4 or 8 examples: question, 4 examples, draw 1; chat, 8 examples, draw 1."
     )
     opened = shown.describe_opened(comparison)
     assert "1 of 2 virtual tokens are still nearest" in opened
@@ -291,8 +314,9 @@ def test_accuracy_is_plotted_for_all_methods_with_labels_apart(any_comparison: C
     for below, above in pairwise(extents):
         assert above.y0 - below.y0 >= 0.8 * below.height
     heights = {label.get_text(): label.get_position()[1] for label in labels}
-    least = min(height for text, height in heights.items() if "hard prompt" not in text)
-    assert max(height for text, height in heights.items() if "hard prompt" in text) < least
+    untrained = {method.title.replace("virtual tokens", "tokens") for method in FULL.methods if not method.is_tuned}
+    least = min(height for text, height in heights.items() if text not in untrained)
+    assert max(height for text, height in heights.items() if text in untrained) < least
     assert max(heights, key=lambda text: heights[text]) == "full fine-tuning"
 
 
@@ -314,7 +338,7 @@ def test_little_data_is_a_line_for_each_method_that_learns(any_comparison: Compa
     for method in learning:
         assert [any_comparison.of(method.name, count).accuracy for count in rows] in curves
     assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(count) for count in rows]
-    assert len(texts_beside(figure, ax)) == len(learning) + 2 + 1  # the hard prompts, and guessing
+    assert len(texts_beside(figure, ax)) == len(learning) + 5 + 1  # the hard prompts, and guessing
 
 
 def test_costs_are_four_panels(any_comparison: Comparison) -> None:
@@ -329,7 +353,7 @@ def test_costs_are_four_panels(any_comparison: Comparison) -> None:
     assert bars_of(axes[3]) == [saved for _, _, saved, _ in MADE_UP.values()]
     assert axes[3].get_xscale() == "log"
     names = [tick.get_text() for tick in axes[0].get_yticklabels()]
-    assert names[0] == "hard prompt, no examples"
+    assert names[0] == "the lesson's instruction alone"
     assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # the first method is at the top
 
 
