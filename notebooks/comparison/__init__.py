@@ -3,15 +3,17 @@
 Reading and showing results needs no torch.
 """
 
-from .plots import plot_accuracy, plot_cost, plot_little_data, plot_virtual_tokens
+from .plots import plot_accuracy, plot_cost, plot_little_data, plot_phenomena, plot_virtual_tokens
 from .results import load
 from .sentences import describe_choice, describe_machines, describe_opened, describe_share
 from .tables import (
     show_accuracy_against,
     show_cost_against,
+    show_costs,
     show_little_data,
     show_methods,
     show_searches,
+    show_templates,
     show_virtual_tokens,
     show_wordings,
 )
@@ -25,12 +27,15 @@ __all__ = [
     "plot_accuracy",
     "plot_cost",
     "plot_little_data",
+    "plot_phenomena",
     "plot_virtual_tokens",
     "show_accuracy_against",
     "show_cost_against",
+    "show_costs",
     "show_little_data",
     "show_methods",
     "show_searches",
+    "show_templates",
     "show_virtual_tokens",
     "show_wordings",
 ]

@@ -12,7 +12,7 @@ from prompt_tuning_helpers.engine.training_file import parse_rows
 from prompt_tuning_helpers.evaluation import LABELS
 
 from .intervals import accuracy, f1, interval
-from .methods import Candidate, FullFineTuning, Method
+from .methods import Candidate, FullFineTuning, Method, Recipe
 from .plan import DATA, FULL, TEST_FILES, AnsweringCost, Job, Measurement, Opening, Plan, TuningCost
 from .search import Score
 from .store import Result, Store
@@ -82,6 +82,11 @@ class Cost:
         return float(np.mean(self.update_seconds)) * self.updates if self.updates else 0.0
 
     @property
+    def each_tuning_seconds(self) -> tuple[float, ...]:
+        """Of a whole run, by each of the timed updates."""
+        return tuple(seconds * self.updates for seconds in self.update_seconds)
+
+    @property
     def scoring_ms(self) -> float:
         """Milliseconds per review."""
         return 1000 * float(np.mean(self.review_seconds))
@@ -120,6 +125,24 @@ class Measured:
     written_interval: tuple[float, float]
     written_hits: tuple[tuple[bool, ...], ...]
     cost: Cost | None
+
+    @property
+    def passes(self) -> int | None:
+        """Over the training rows, of the run whose cost was measured; ``None`` if the method makes none."""
+        first = self.chosen[0]
+        return first.epochs if self.method.is_tuned and isinstance(first, Recipe) else None
+
+    @property
+    def each_pass(self) -> tuple[float, ...]:
+        """Seconds of one pass, by each of the timed updates."""
+        if self.cost is None or self.passes is None:
+            return ()
+        return tuple(seconds / self.passes for seconds in self.cost.each_tuning_seconds)
+
+    @property
+    def pass_seconds(self) -> float | None:
+        """Of one pass; ``None`` if the method makes none."""
+        return float(np.mean(self.each_pass)) if self.each_pass else None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +8,15 @@ import numpy as np
 from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
-from .methods import Method
-from .results import Comparison, Searched, difference
+from .methods import TEMPLATES, Method
+from .results import Comparison, Measured, Searched, difference
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NONE = "–"  # noqa: RUF001 an en dash
+MINUS = "−"  # noqa: RUF001 a real one, as wide as a plus
+NO_BREAK_SPACE, WORD_JOINER = "\u00a0", "\u2060"
 
 
 def show_wordings() -> "pd.DataFrame":
@@ -35,8 +37,19 @@ def show_wordings() -> "pd.DataFrame":
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def show_templates() -> "pd.DataFrame":
+    """Show the templates that each trained method may choose among.
+
+    Returns:
+        One row a template: what stands around a prompt of the lesson's files, which is ``{{input}}``.
+    """
+    import pandas as pd
+
+    return pd.DataFrame({"template": {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
+
+
 def show_methods(comparison: Comparison) -> "pd.DataFrame":
-    """Show the main table: what each method gives and costs with the largest number of training rows.
+    """Show the main table: what each method trains, and how well it answers with the largest number of training rows.
 
     Args:
         comparison: what ``load`` returns.
@@ -44,25 +57,43 @@ def show_methods(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a method.
     """
-    import pandas as pd
-
     rows = {
         found.method.title: {
-            "accuracy": with_interval(found.accuracy, found.accuracy_interval),
-            "F1": with_interval(found.f1, found.f1_interval),
-            "accuracy of writing": with_interval(found.written_accuracy, found.written_interval),
             "trained parameters": f"{cost.trained_parameters:,}",
             "share of the model": share(found.method, cost.trained_parameters, comparison),
-            "saved": size(cost.saved_bytes),
-            "tuning time": seconds(cost.tuning_seconds),
-            "memory of tuning": memory(cost.tuning_memory_mb),
-            "memory of answering": memory(cost.answering_memory_mb),
-            "time per review": milliseconds(cost.scoring_ms),
+            "accuracy, choosing": with_interval(found.accuracy, found.accuracy_interval),
+            "accuracy, writing freely": _written(found),
+            "F1, choosing": with_interval(found.f1, found.f1_interval),
         }
         for found in comparison.with_all_rows
         if (cost := found.cost)
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _unbroken_table(rows)
+
+
+def show_costs(comparison: Comparison) -> "pd.DataFrame":
+    """Show what each method costs with the largest number of training rows.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        One row a method.
+    """
+    rows = {
+        found.method.title: {
+            "passes": NONE if found.passes is None else str(found.passes),
+            "one pass": NONE if found.pass_seconds is None else seconds(found.pass_seconds),
+            "whole tuning": seconds(cost.tuning_seconds),
+            "memory of tuning": memory(cost.tuning_memory_mb),
+            "memory of answering": memory(cost.answering_memory_mb),
+            "time per review": milliseconds(cost.scoring_ms),
+            "saved": size(cost.saved_bytes),
+        }
+        for found in comparison.with_all_rows
+        if (cost := found.cost)
+    }
+    return _unbroken_table(rows)
 
 
 def show_little_data(comparison: Comparison) -> "pd.DataFrame":
@@ -74,14 +105,12 @@ def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a method, one column a number of rows.
     """
-    import pandas as pd
-
     rows: dict[str, dict[str, str]] = {}
     for found in comparison.measured:
         if found.method.learns_from_little:
             cells = rows.setdefault(found.method.title, {})
             cells[f"{found.rows} rows"] = with_interval(found.accuracy, found.accuracy_interval)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _unbroken_table(rows)
 
 
 def show_searches(comparison: Comparison) -> "pd.DataFrame":
@@ -106,13 +135,13 @@ def show_searches(comparison: Comparison) -> "pd.DataFrame":
             times = sum(search.chosen == candidate for search in group)
             diverged = any(score.diverged for score in scores)
             rows[title, count, candidate.describe()] = {
-                "accuracy": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
-                "of writing": NONE if diverged else f"{np.mean([score.written for score in scores]):.3f}",
+                "accuracy, choosing": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+                "accuracy, writing freely": NONE if diverged else f"{np.mean([score.written for score in scores]):.3f}",
                 "loss": "diverged" if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
                 "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "training rows", "candidate"])
+    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "training rows", "tried"])
     return table
 
 
@@ -183,11 +212,9 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
     Returns:
         One row each other method.
     """
-    import pandas as pd
-
     columns = {
         "trained parameters": "trained_parameters",
-        "tuning time": "tuning_seconds",
+        "whole tuning": "tuning_seconds",
         "memory of tuning": "tuning_memory_mb",
         "memory of answering": "answering_memory_mb",
         "saved": "saved_bytes",
@@ -201,7 +228,29 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
         }
         for other in others
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("against")
+    return _unbroken_table(rows).rename_axis("against")
+
+
+def _written(found: Measured) -> str:
+    """Write the accuracy of writing freely; a dash where there is no language model, which alone writes."""
+    return with_interval(found.written_accuracy, found.written_interval) if found.method.has_base_model else NONE
+
+
+def _unbroken_table(rows: Mapping[str, Mapping[str, str]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(rows, orient="index").map(unbroken)
+
+
+def unbroken(text: str) -> str:
+    """Write a short text of figures so that no line ends within it, in a narrow cell of a table for instance."""
+    dash = NONE if text == NONE else f"{WORD_JOINER}{NONE}{WORD_JOINER}"
+    return text.replace(" ", NO_BREAK_SPACE).replace(NONE, dash)
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, and one decimal."""
+    return f"{value:+.1f}".replace("-", MINUS)
 
 
 def share(method: Method, parameters: int, comparison: Comparison) -> str:
@@ -222,21 +271,23 @@ def size(amount: float) -> str:
 
 def memory(amount: float | None) -> str:
     """Write an amount of memory; a dash where there is none."""
-    return NONE if amount is None else f"{amount:,.0f} MiB"
+    return NONE if amount is None else f"{two_digits(amount)} MiB"
 
 
 def seconds(amount: float) -> str:
     """Write a time in seconds."""
-    return "none" if amount == 0 else _number(amount, "s")
+    return "none" if amount == 0 else f"{two_digits(amount)} s"
 
 
 def milliseconds(amount: float) -> str:
     """Write a short time in milliseconds."""
-    return _number(amount, "ms")
+    return f"{two_digits(amount)} ms"
 
 
-def _number(amount: float, unit: str) -> str:
-    return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.2g} {unit}"
+def two_digits(amount: float) -> str:
+    """Write an amount with two significant digits; what is measured here is not more certain than that."""
+    rounded = float(f"{amount:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 or rounded == 0 else f"{rounded:#.2g}"
 
 
 def times(one: float | None, other: float | None) -> str:
@@ -244,7 +295,7 @@ def times(one: float | None, other: float | None) -> str:
     if one is None or other is None:
         return NONE
     ratio = one / other
-    return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:,.{2 if ratio < 10 else 0}f} ×"  # noqa: RUF001
+    return f"1/{two_digits(1 / ratio)}" if ratio < 0.1 else f"{two_digits(ratio)} ×"  # noqa: RUF001
 
 
 def quote(token: str) -> str:
