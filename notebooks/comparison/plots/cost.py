@@ -9,7 +9,7 @@ from prompt_tuning_helpers.plots import finished
 from prompt_tuning_helpers.plots.described import DescribedFigure
 
 from ..results import Comparison, Cost, Measured
-from ..tables import memory, milliseconds, seconds, size, two_digits
+from ..tables import memory, milliseconds, seconds, size, two_digits, unbroken
 from .style import STYLES, TEXT, WIDTH, foot, head, in_sentence, rows_from_the_top, short, size_of, told, write_beside
 
 if TYPE_CHECKING:
@@ -154,10 +154,10 @@ def _findings(tuned: list[Measured]) -> tuple[str, str]:
     fastest, slowest = (pick(tuned, key=lambda found: _cost(found).tuning_seconds) for pick in (min, max))
     least, most = (pick(tuned, key=lambda found: _cost(found).saved_bytes) for pick in (min, max))
     return (
-        f"tuning takes from {seconds(_cost(fastest).tuning_seconds)} with {in_sentence(fastest.method)} "
-        f"to {seconds(_cost(slowest).tuning_seconds)} with {in_sentence(slowest.method)}",
-        f"what is saved takes from {size(_cost(least).saved_bytes)} with {in_sentence(least.method)} "
-        f"to {size(_cost(most).saved_bytes)} with {in_sentence(most.method)}",
+        f"tuning takes from {unbroken(seconds(_cost(fastest).tuning_seconds))} with {in_sentence(fastest.method)} "
+        f"to {unbroken(seconds(_cost(slowest).tuning_seconds))} with {in_sentence(slowest.method)}",
+        f"what is saved takes from {unbroken(size(_cost(least).saved_bytes))} with {in_sentence(least.method)} "
+        f"to {unbroken(size(_cost(most).saved_bytes))} with {in_sentence(most.method)}",
     )
 
 
