@@ -16,13 +16,15 @@ class DescribedFigure(Figure):
     """
 
     alternative_text = ""
+    keeps_its_width = False  # where there is less room, it is scrolled instead of made smaller
 
     def _repr_html_(self) -> str:
         """Give the picture as HTML, as notebooks ask for it."""
         image = io.BytesIO()
         self.savefig(image, format="png", bbox_inches="tight")
         source = base64.b64encode(image.getvalue()).decode()
-        return f'<img alt="{escape(self.alternative_text)}" src="data:image/png;base64,{source}">'
+        style = f' style="min-width: {self.bbox.width:.0f}px"' if self.keeps_its_width else ""
+        return f'<img alt="{escape(self.alternative_text)}"{style} src="data:image/png;base64,{source}">'
 
     def __repr__(self) -> str:
         """Give what matplotlib gives for any figure: what stored notebooks show stays the same."""

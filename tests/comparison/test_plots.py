@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from html import escape
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -432,6 +433,11 @@ def test_every_plot_is_as_wide_as_a_notebook_and_cuts_nothing_off(any_plot: Figu
         assert box.x0 >= -5, text.get_text()
         assert box.x1 <= width + 5, text.get_text()
         assert -5 <= box.y0 <= box.y1 <= height + 5, text.get_text()
+
+
+def test_on_a_phone_a_plot_is_scrolled_instead_of_made_small(any_plot: Figure) -> None:
+    assert isinstance(any_plot, DescribedFigure)
+    assert f'{escape(any_plot.alternative_text)}" style="min-width: 860px" src=' in any_plot._repr_html_()
 
 
 def test_no_hyphen_stands_for_a_minus(any_plot: Figure) -> None:

@@ -1,15 +1,16 @@
 """The plot that opens the notebook: how accurate each method is, in both ways of answering."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prompt_tuning_helpers.evaluation import with_interval
-from prompt_tuning_helpers.plots import finished, new_figure
+from prompt_tuning_helpers.plots import new_figure
 
 from ..results import Comparison, Measured, difference
 from .style import (
     GUESSING,
     TEXT,
     WIDTH,
+    described,
     draw_guessing,
     draw_score,
     foot,
@@ -64,7 +65,7 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
         "interval of the difference, review by review, holds 0.",
     )
     numbers = "; ".join(_describe(found, comparison) for found in shown)
-    return finished(figure, f"{told(findings)} Accuracy with its 95 % interval: {numbers}.")
+    return described(figure, f"{told(findings)} Accuracy with its 95 % interval: {numbers}.")
 
 
 def _trained(found: Measured, parameters: int) -> str:
@@ -74,12 +75,16 @@ def _trained(found: Measured, parameters: int) -> str:
 
 
 def _draw(ax: "Axes", found: Measured, row: int) -> None:
-    """Draw both ways of answering; where there is no language model, nothing writes freely."""
-    is_single = not found.method.has_base_model
-    place = row if is_single else row - APART
-    draw_score(ax, found.method, (found.accuracy, place), found.accuracy_interval)
-    if not is_single:
-        draw_score(ax, found.method, (found.written_accuracy, row + APART), found.written_interval, is_hollow=True)
+    """Draw both ways of answering, with the figures at the right; without a language model, nothing writes freely."""
+    beside: dict[str, Any] = {"x": 1, "ha": "left", "fontsize": 8}
+    if not found.method.has_base_model:
+        draw_score(ax, found.method, (found.accuracy, row), found.accuracy_interval)
+        write_beside(ax, f"{found.accuracy:.3f}", row, xytext=(8, -3), **beside)
+        return
+    draw_score(ax, found.method, (found.accuracy, row - APART), found.accuracy_interval)
+    write_beside(ax, f"{found.accuracy:.3f}", row, xytext=(8, 2), **beside)
+    draw_score(ax, found.method, (found.written_accuracy, row + APART), found.written_interval, is_hollow=True)
+    write_beside(ax, f"{found.written_accuracy:.3f}", row, xytext=(8, -8), **beside)
 
 
 def _add_legend(ax: "Axes") -> None:
@@ -125,9 +130,8 @@ def _about_writing(shown: list[Measured]) -> list[str]:
     if not (untrained and trained):
         return []
     lost, lost_by_trained = (max(0.0, *points) for points in (untrained, trained))
-    return [
-        f"writing freely costs up to {lost:.1f} points where nothing is trained, up to {lost_by_trained:.1f} elsewhere"
-    ]
+    elsewhere = f"up to {lost_by_trained:.1f}" if round(lost_by_trained, 1) else "nothing"
+    return [f"writing freely costs up to {lost:.1f} points where nothing is trained, {elsewhere} elsewhere"]
 
 
 def _describe(found: Measured, comparison: Comparison) -> str:

@@ -5,12 +5,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prompt_tuning_helpers.plots import finished
 from prompt_tuning_helpers.plots.described import DescribedFigure
 
 from ..results import Comparison, Cost, Measured
 from ..tables import memory, milliseconds, seconds, size, two_digits, unbroken
-from .style import STYLES, TEXT, WIDTH, foot, head, in_sentence, rows_from_the_top, short, size_of, told, write_beside
+from .style import (
+    STYLES,
+    TEXT,
+    WIDTH,
+    described,
+    foot,
+    head,
+    in_sentence,
+    rows_from_the_top,
+    short,
+    size_of,
+    told,
+    write_beside,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +109,7 @@ def plot_cost(comparison: Comparison) -> "Figure":
         "is the most that the whole program takes, with Python, its libraries and the base model. Saved is what "
         "has to be kept for the task beside the base model.",
     )
-    return finished(figure, f"{told(findings)} {' '.join(_describe(found) for found in answering)}")
+    return described(figure, f"{told(findings)} {' '.join(_describe(found) for found in answering)}")
 
 
 def _cost(found: Measured) -> Cost:

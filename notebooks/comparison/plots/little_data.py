@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from prompt_tuning_helpers.evaluation import with_interval
-from prompt_tuning_helpers.plots import QUIET, finished, new_figure
+from prompt_tuning_helpers.plots import QUIET, new_figure
 
 from ..methods import HardPrompt, Method
 from ..results import Comparison, Measured, difference
@@ -13,6 +13,7 @@ from .style import (
     STYLES,
     TEXT,
     WIDTH,
+    described,
     draw_guessing,
     draw_score,
     foot,
@@ -84,7 +85,7 @@ def plot_little_data(comparison: Comparison) -> "Figure":
         f"level line of {in_sentence(found.method)}: {with_interval(found.accuracy, found.accuracy_interval)}"
         for found in level
     ]
-    return finished(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
+    return described(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
 
 
 def _aside(number: int, count: int) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prompt_tuning_helpers.evaluation import with_interval
-from prompt_tuning_helpers.plots import finished, new_figure
+from prompt_tuning_helpers.plots import new_figure
 
 from ..intervals import interval
 from ..methods import Method
@@ -16,6 +16,7 @@ from .style import (
     STYLES,
     TEXT,
     WIDTH,
+    described,
     draw_guessing,
     draw_score,
     foot,
@@ -84,7 +85,7 @@ def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
         )
         for name in ordered
     ]
-    return finished(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
+    return described(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
 
 
 def _score(found: Measured, where: Any) -> Score:

@@ -1,18 +1,22 @@
 """The look that the plots of the comparison share: marks, names and titles."""
 
+import re
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prompt_tuning_helpers.plots import LINES, QUIET
+from prompt_tuning_helpers.plots import LINES, QUIET, finished
 
 from ..methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
+from ..tables import unbroken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from prompt_tuning_helpers.plots.described import DescribedFigure
 
 # A colour and a marker for each kind of method, so that colour is never all there is to go by. All have a contrast of
 # at least 4.5:1 with white.
@@ -67,7 +71,8 @@ def head(figure: "Figure", *findings: str) -> None:
 
 
 def _balanced(text: str) -> list[str]:
-    """Break a text into as few lines as it takes, all about as long as each other."""
+    """Break a text into as few lines as it takes, all about as long as each other, and none within brackets."""
+    text = re.sub(r"\([^)]*\)", lambda part: unbroken(part[0]), text)
     lines = wrap(text, LINE_LENGTH)
     lengths = range(len(text) // len(lines), LINE_LENGTH + 1)
     return next(found for length in lengths if len(found := wrap(text, length)) == len(lines))
@@ -76,6 +81,12 @@ def _balanced(text: str) -> list[str]:
 def foot(figure: "Figure", note: str) -> None:
     """Say below a picture how to read it."""
     figure.supxlabel("\n".join(wrap(note, NOTE_LENGTH)), x=0.01, ha="left", fontsize=9, color=TEXT)
+
+
+def described(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":
+    """Hand a figure over, with what can be seen in it, the numbers too; on a phone, it is scrolled."""
+    figure.keeps_its_width = True
+    return finished(figure, alternative_text)
 
 
 def draw_score(
@@ -129,12 +140,12 @@ def rows_from_the_top(ax: "Axes", count: int, room: float = 0.6) -> None:
     ax.grid(axis="y", color="#eeeeee", linewidth=0.8)
 
 
-def write_beside(ax: "Axes", text: str, row: float, **look: Any) -> None:
-    """Write a text at the left of a row of the axes; on its base line, so that all texts of a row align."""
+def write_beside(ax: "Axes", text: str, row: float, x: float = 0, **look: Any) -> None:
+    """Write a text beside a row of the axes, at their ``x``; on its base line, so that all texts of a row align."""
     look = dict[str, Any](xytext=(-8, -3), ha="right", fontsize=9.5, color=TEXT) | look
     ax.annotate(
         text,
-        (0, row),
+        (x, row),
         xycoords=ax.get_yaxis_transform(),
         textcoords="offset points",
         va="baseline",

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prompt_tuning_helpers.plots import LINES, QUIET, TUNED, finished, new_figure
+from prompt_tuning_helpers.plots import LINES, QUIET, TUNED, new_figure
 
 from ..results import Comparison
 from ..tables import quote, signed
-from .style import TEXT, WIDTH, foot, head, told, write_beside
+from .style import TEXT, WIDTH, described, foot, head, told, write_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
         f"{row + 1}, {word}: moved {_length(distance)}, lost {_points(points)}"
         for row, (word, distance, points) in enumerate(zip(words, distances, lost, strict=True))
     ]
-    return finished(
+    return described(
         figure,
         f"{told([finding])} Each virtual token by the word that it started as, how far it moved in lengths of a "
         f"typical word's embedding, and the points of accuracy lost without it: {'; '.join(said)}.",
