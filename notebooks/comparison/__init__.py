@@ -3,11 +3,12 @@
 Reading and showing results needs no torch.
 """
 
+from .against import show_accuracy_against, show_files, show_phenomena
+from .claims import describe_answers, show_claims
 from .plots import plot_accuracy, plot_cost, plot_little_data, plot_virtual_tokens
 from .results import load
 from .sentences import describe_choice, describe_machines, describe_opened, describe_share
 from .tables import (
-    show_accuracy_against,
     show_cost_against,
     show_little_data,
     show_methods,
@@ -17,6 +18,7 @@ from .tables import (
 )
 
 __all__ = [
+    "describe_answers",
     "describe_choice",
     "describe_machines",
     "describe_opened",
@@ -27,9 +29,12 @@ __all__ = [
     "plot_little_data",
     "plot_virtual_tokens",
     "show_accuracy_against",
+    "show_claims",
     "show_cost_against",
+    "show_files",
     "show_little_data",
     "show_methods",
+    "show_phenomena",
     "show_searches",
     "show_virtual_tokens",
     "show_wordings",
