@@ -64,7 +64,7 @@ def describe_answers(comparison: Comparison) -> str:
     claims = judge(comparison)
     details = (_cheaper(claims[0]), _better(comparison), _prefix(comparison), _opened(comparison))
     lines = [
-        f"{number}. {claim.title}: {claim.verdict}. {detail}"
+        f"{number}. {claim.title}: {claim.verdict}. {detail}".rstrip()
         for number, (claim, detail) in enumerate(zip(claims, details, strict=True), start=1)
     ]
     return "\n".join([_summary(comparison, claims), *lines])
@@ -131,16 +131,17 @@ def _prefix(comparison: Comparison) -> str:
 
 def _opened(comparison: Comparison) -> str:
     """Say how many tokens kept their word, and what the words are worth."""
+    opened, sentences = comparison.opened, []
     kept, tokens = kept_words(comparison)
-    text = f"{kept} of {tokens} virtual tokens are still nearest to the word that they started as."
-    opened = comparison.opened
-    if "accuracy_as_words" not in opened:
-        return text
-    tuned, words = (_percent(opened[name]) for name in ("accuracy", "accuracy_as_words"))
-    return (
-        f"{text} On {opened_reviews(comparison)} test reviews this soft prompt has an accuracy of {tuned}; the words "
-        f"nearest to its tokens, in their place, have {words}."
-    )
+    if tokens:
+        sentences.append(f"{kept} of {tokens} virtual tokens are still nearest to the word that they started as.")
+    if "accuracy_as_words" in opened:
+        tuned, words = (_percent(opened[name]) for name in ("accuracy", "accuracy_as_words"))
+        sentences.append(
+            f"On {opened_reviews(comparison)} test reviews this soft prompt has an accuracy of {tuned}; the words "
+            f"nearest to its tokens, in their place, have {words}."
+        )
+    return " ".join(sentences)
 
 
 def _accuracy(found: Measured, by: Way) -> float:
