@@ -120,7 +120,7 @@ def judge(comparison: Comparison) -> tuple[Claim, ...]:
     """
     cheaper = (*_costs(comparison), _level(comparison))
     beats = [_beats(comparison, f"beats {SHORT[other]}", other, by) for other, by in WRITTEN]
-    added = [_beats(comparison, "tuning adds to the text that it started from", START, by, counts=False) for by in WAYS]
+    added = [_beats(comparison, "what tuning adds to the text it starts from", START, by, counts=False) for by in WAYS]
     little = [_little(comparison, rows) for rows in little_rows(comparison.plan)]
     return (
         Claim("Prompt tuning is cheaper than fine-tuning, and no less accurate", cheaper),
@@ -182,7 +182,7 @@ def _cheaper(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     if low < high:
         text += f" ({low:.2f} to {high:.2f})"
     found = HOLDS if high < 1 - ALIKE else FAILS if low > 1 + ALIKE else UNTOLD
-    return text.replace(" ", NO_BREAK), found
+    return text, found
 
 
 def _level(comparison: Comparison) -> Part:
@@ -193,7 +193,9 @@ def _level(comparison: Comparison) -> Part:
 
 def _against(name: str, rivals: Sequence[str], found: Sequence[tuple[str, str]]) -> Part:
     """Put together what was measured against each rival."""
-    texts = [f"{SHORT[rival]}: {text}" for rival, (text, _) in zip(rivals, found, strict=True)]
+    texts = [
+        f"against {SHORT[rival]} {text}".replace(" ", NO_BREAK) for rival, (text, _) in zip(rivals, found, strict=True)
+    ]
     return Part(name, "; ".join(texts), together([verdict for _, verdict in found]))
 
 

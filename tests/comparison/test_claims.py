@@ -106,7 +106,7 @@ def test_a_cost_is_lower_than_both_than_one_or_than_none(field: str, name: str) 
     assert with_factors(2, 1).verdict == IN_PART
     assert with_factors(0.5, 0.5).verdict == FAILS
     measured = with_factors(40, 0.5).measured.replace("\u00a0", " ")
-    assert re.fullmatch(r"full fine-tuning: 1/40; LoRA: 2\.0+ ×", measured)  # noqa: RUF001
+    assert re.fullmatch(r"against full fine-tuning 1/40; against LoRA 2\.0+ ×", measured)  # noqa: RUF001
 
 
 def test_times_that_vary_tell_less() -> None:
@@ -117,7 +117,7 @@ def test_times_that_vary_tell_less() -> None:
     steady, noisy = part(0.04, 0.041, 0.039), part(0.005, 0.075, 0.005, 0.075)  # the same on average
     assert (steady.verdict, noisy.verdict) == (HOLDS, IN_PART)
     text = noisy.measured.replace("\u00a0", " ")
-    assert re.fullmatch(r"full fine-tuning: 0\.75 × \(\d\.\d\d to \d\.\d\d\); LoRA: 0\.75 ×", text)  # noqa: RUF001
+    assert re.fullmatch(r"against full fine-tuning 0\.75 × \(\d\.\d\d to \d\.\d\d\); against LoRA 0\.75 ×", text)  # noqa: RUF001
 
 
 def test_a_ratio_of_costs_has_the_interval_of_its_spread() -> None:
