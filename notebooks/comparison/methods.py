@@ -174,12 +174,14 @@ class HardPrompt(Method):
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """Give the wording, the number of examples, and their draw."""
-        return (
-            Axis("wording", self.wordings, is_ordered=False),
-            Axis("examples", self.examples, is_ordered=False),
-            Axis("draw", tuple(range(self.draws)), is_ordered=False),
-        )
+        """Give the wording, the number of examples, and their draw; then wording and draw again.
+
+        One draw of examples brings out one wording, and another draw another.
+        """
+        wording = Axis("wording", self.wordings, is_ordered=False)
+        examples = Axis("examples", self.examples, is_ordered=False)
+        draw = Axis("draw", tuple(range(self.draws)), is_ordered=False)
+        return (wording, examples, draw, wording, draw)
 
     def start(self, rows: int) -> WrittenPrompt:
         """Give the first of all."""

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from prompt_tuning_helpers.engine.training_file import parse_rows
 from prompt_tuning_helpers.evaluation import LABELS
 
-from .intervals import accuracy, f1, interval
+from .intervals import f1, f1_interval, mean_interval
 from .methods import Candidate, FullFineTuning, Method, Recipe
 from .plan import DATA, FULL, TEST_FILES, AnsweringCost, Job, Measurement, Opening, Plan, TuningCost
 from .search import Score
@@ -101,7 +100,7 @@ class Measured:
         rows: training rows.
         chosen: by the search, for each seed.
         accuracy: mean over the seeds, of choosing the likelier of two words.
-        accuracy_interval: see ``interval``.
+        accuracy_interval: see ``intervals``.
         f1: mean over the seeds, of the positive label.
         f1_interval: likewise.
         hits: for each seed, whether each test review was answered rightly.
@@ -274,32 +273,19 @@ def _aggregate(
     said = np.array([result["margins"] for result in results]) > 0
     labels = np.array([[review["output"] for review in reviews]] * len(results))
     written = np.array([list(result["written"]) for result in results])
+    hits, written_hits = right == said, labels == written
     return Measured(
         method=seeds[0].method,
         rows=seeds[0].rows,
         chosen=tuple(chosen),
-        accuracy=float(accuracy(right, said)),
-        accuracy_interval=interval(accuracy, right, said),
-        f1=float(f1(right, said)),
-        f1_interval=interval(f1, right, said),
-        hits=tuple(map(tuple, (right == said).tolist())),
+        accuracy=float(hits.mean()),
+        accuracy_interval=mean_interval(hits),
+        f1=f1(right, said),
+        f1_interval=f1_interval(right, said),
+        hits=tuple(map(tuple, hits.tolist())),
         written=tuple(result["written"] for result in results),
-        written_accuracy=float(accuracy(labels, written)),
-        written_interval=interval(accuracy, labels, written),
-        written_hits=tuple(map(tuple, (labels == written).tolist())),
+        written_accuracy=float(written_hits.mean()),
+        written_interval=mean_interval(written_hits),
+        written_hits=tuple(map(tuple, written_hits.tolist())),
         cost=cost,
     )
-
-
-def difference(first: Measured, second: Measured) -> tuple[float, tuple[float, float]]:
-    """Tell how much more accurate the first is than the second, with its interval; see ``interval``.
-
-    Both are resampled together, since they learnt from the same draws of rows and answered the same reviews. That
-    tells more than a look at whether two intervals overlap.
-    """
-
-    def score(hits: Any, other_hits: Any) -> Any:
-        return hits.mean() - other_hits.mean()
-
-    hits, other_hits = np.array(first.hits), np.array(second.hits)
-    return float(score(hits, other_hits)), interval(score, hits, other_hits)

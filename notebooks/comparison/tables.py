@@ -9,7 +9,7 @@ from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
 from .methods import TEMPLATES, Method
-from .results import Comparison, Measured, Searched, difference
+from .results import Comparison, Measured, Searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,38 +167,6 @@ def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
         for token in comparison.opened["tokens"]
     ]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="virtual token"))
-
-
-def show_accuracy_against(
-    comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
-) -> "pd.DataFrame":
-    """Show how much more accurate one method is than others, and whether the test reviews can tell.
-
-    Args:
-        comparison: what ``load`` returns.
-        method: the one.
-        others: the others. Those that do not learn from little are taken as they are.
-        rows: numbers of training rows; the most, if not given.
-
-    Returns:
-        One row a number of training rows and other method.
-    """
-    import pandas as pd
-
-    table = {}
-    for count in rows or comparison.plan.rows[-1:]:
-        for other in others:
-            learns = comparison.plan.method(other).learns_from_little
-            second = comparison.of(other, count if learns else None)
-            value, (low, high) = difference(comparison.of(method, count), second)
-            table[count, second.method.title] = {
-                "difference in points": f"{100 * value:+.1f}",
-                "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
-                "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot be told",
-            }
-    shown = pd.DataFrame.from_dict(table, orient="index")
-    shown.index = pd.MultiIndex.from_tuples(table, names=["training rows", "against"])
-    return shown
 
 
 def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":

@@ -22,11 +22,11 @@ from matplotlib.text import Annotation, Text
 
 import comparison as shown
 from comparison import tables
-from comparison.intervals import interval
+from comparison.differences import difference
 from comparison.methods import Candidate, Recipe, Regularisation, WrittenPrompt
 from comparison.plan import FULL, SMALL, Plan
 from comparison.plots.style import STYLES, short
-from comparison.results import Comparison, Cost, Machine, Measured, Searched, difference
+from comparison.results import Comparison, Cost, Machine, Measured, Searched
 from comparison.search import DIVERGED, Score
 from prompt_tuning_helpers.plots.described import DescribedFigure
 from tests.test_plots import contrast
@@ -311,28 +311,6 @@ def test_the_table_of_virtual_tokens_makes_blanks_visible(comparison: Comparison
 
 def test_words_of_the_vocabulary_are_no_markup(comparison: Comparison) -> None:
     assert "<b>" not in shown.show_virtual_tokens(comparison).to_html()
-
-
-def test_a_difference_says_whether_the_reviews_can_show_it(comparison: Comparison) -> None:
-    table = shown.show_accuracy_against(comparison, "prompt-100", ["zero-shot", "full", "lora-8"], rows=[20, 320])
-    assert list(table.index) == [
-        (rows, title)
-        for rows in (20, 320)
-        for title in ("hard prompt, no examples", "full fine-tuning", "LoRA, rank 8")
-    ]
-    assert table["difference in points"].tolist() == ["+35.0", "-5.0", "+0.0", "+45.0", "-5.0", "+0.0"]
-    assert table["verdict"].tolist() == ["better", *["cannot be told"] * 2] * 2
-    turned = shown.show_accuracy_against(comparison, "full", ["prompt-100"])
-    assert turned["verdict"].tolist() == ["cannot be told"]
-    assert shown.show_accuracy_against(comparison, "tf-idf", ["full"])["verdict"].tolist() == ["worse"]
-
-
-def test_a_difference_is_resampled_in_pairs(comparison: Comparison) -> None:
-    """Two methods that fail on the same reviews do not differ, however few reviews there are."""
-    one, two = comparison.of("prompt-100"), comparison.of("lora-8")
-    assert difference(one, two) == (0.0, (0.0, 0.0))
-    alone = interval(lambda hits, _: hits.mean(), np.array(one.hits), np.array(one.hits))
-    assert alone[0] < alone[1]
 
 
 def test_costs_are_measured_by_those_of_another(comparison: Comparison) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparison.methods import Axis, Candidate, Recipe
+from comparison.methods import METHODS, Axis, Candidate, HardPrompt, Recipe, WrittenPrompt
 from comparison.search import DIVERGED, REACH, Score, search
 
 RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
@@ -85,6 +85,19 @@ def test_what_diverges_is_the_worst_and_the_search_goes_the_other_way() -> None:
     assert chosen == Recipe(0.004, 4)
     assert DIVERGED.diverged
     assert not Score(0.0, 9.9, 0.0).diverged
+
+
+def test_a_wording_that_another_draw_of_examples_brings_out_is_found() -> None:
+    few_shot = next(method for method in METHODS if isinstance(method, HardPrompt) and method.draws > 1)
+    accuracy: dict[Candidate, float] = {
+        WrittenPrompt("question", 4, 0): 0.7,  # the best of the first draw
+        WrittenPrompt("question", 4, 2): 0.75,
+        WrittenPrompt("sentiment", 4, 2): 0.8,
+        WrittenPrompt("sentiment", 4, 5): 0.9,
+    }
+    found = search(few_shot.start(320), few_shot.axes, lambda tried: Score(accuracy.get(tried, 0.5), 0.5, 0.5))
+    assert found.chosen == WrittenPrompt("sentiment", 4, 5)
+    assert len(found.scores) == 10 + 1 + 5 + 9 + 4
 
 
 def test_without_coordinates_the_start_alone_is_tried() -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import new_figure
 
-from ..results import Comparison, Measured, difference
+from ..differences import difference
+from ..results import Comparison, Measured
 from .style import (
     GUESSING,
     TEXT,

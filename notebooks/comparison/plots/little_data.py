@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import QUIET, new_figure
 
+from ..differences import difference
 from ..methods import HardPrompt, Method
-from ..results import Comparison, Measured, difference
+from ..results import Comparison, Measured
 from .style import (
     GUESSING,
     STYLES,

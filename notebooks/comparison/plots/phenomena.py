@@ -8,7 +8,8 @@ import numpy as np
 from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import new_figure
 
-from ..intervals import interval
+from ..against import PLAIN, find
+from ..intervals import Interval, mean_interval
 from ..methods import Method
 from ..results import Comparison, Measured
 from .style import (
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLAIN = "plain"  # the words say it
 FILLED_ROW = 0.74  # the part of a row that its marks take up
 
-Score = tuple[float, tuple[float, float]]
+Score = tuple[float, Interval]
 
 
 def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
@@ -47,8 +47,11 @@ def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
     Args:
         comparison: what ``load`` returns.
         methods: the names of those to show.
+
+    Raises:
+        ValueError: if a method was not measured.
     """
-    shown = [comparison.of(method) for method in methods]
+    shown = [find(comparison, method) for method in methods]
     phenomena = np.array([review["phenomenon"] or PLAIN for review in comparison.reviews])
     scores = {name: [_score(found, phenomena == name) for found in shown] for name in dict.fromkeys(phenomena.tolist())}
     means = {name: float(np.mean([value for value, _ in each])) for name, each in scores.items()}
@@ -91,7 +94,7 @@ def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
 def _score(found: Measured, where: Any) -> Score:
     """Give the accuracy of all seeds together on some of the reviews, with its interval."""
     hits = np.array(found.hits)[:, where]
-    return float(hits.mean()), interval(lambda right, _: right.mean(), hits, hits)
+    return float(hits.mean()), mean_interval(hits)
 
 
 def _hollow(methods: Sequence[Method]) -> list[bool]:
