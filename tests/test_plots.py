@@ -78,6 +78,20 @@ def test_what_an_epoch_is_summed_up_by_lies_among_its_losses() -> None:
     assert medians_of(figure) == [(0, 1, 0.4)]
 
 
+@pytest.mark.parametrize("slope", [-1, 0, 1])
+def test_the_legend_of_the_losses_hides_none(slope: int) -> None:
+    """Whether they fall, stay where they are above what guessing costs, or rise."""
+    losses = [6.0 * 4.0 ** (slope * step / 40) for step in range(80)]
+    details = run_details(*[{"ml_metrics": {"epoch": step // 40, "loss": loss}} for step, loss in enumerate(losses)])
+    details["entity"]["status"]["rows"] = {"cost_of_guessing": 0.35}
+    (ax,) = (figure := plot_loss(details)).axes
+    figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert legend is not None
+    box = legend.get_window_extent()
+    assert not any(box.contains(x, y) for x, y in ax.transData.transform(np.asarray(ax.get_lines()[0].get_xydata())))
+
+
 def test_what_guessing_costs_is_drawn_where_it_is_known() -> None:
     records = [{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in (2.0, 0.1)]
     details = run_details(*records)

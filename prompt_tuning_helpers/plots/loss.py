@@ -107,7 +107,7 @@ def _draw_loss(ax: "Axes", by_epoch: Mapping[int, Sequence[float]], guessing: fl
     else:
         ax.set_ylabel(say("Loss"))
     ax.set_title(say("Loss on the training rows, update by update"))
-    ax.legend(frameon=False, loc="upper right")
+    ax.legend(frameon=False, loc="best")
 
 
 def _draw_validation(ax: "Axes", measures: "Mapping[int, Measure]", rows: int) -> None:
