@@ -28,7 +28,8 @@ class Folded:
         return f"{self.title}\n{self.texts}".strip()
 
     def _repr_html_(self) -> str:
-        parts = [f"<pre>{escape(self.texts)}</pre>"] if self.texts else []
+        # Jupyter sets a <pre> of HTML in the letters of the text around it; rulers and columns take equally wide ones.
+        parts = [f'<pre style="font-family: monospace">{escape(self.texts)}</pre>'] if self.texts else []
         parts += [f'<div style="overflow-x: auto">{table}</div>' for table in self.tables]
         parts += [
             f'<img style="max-width: 100%" alt="{escape(self.title)}" src="data:image/png;base64,{picture}">'

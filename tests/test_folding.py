@@ -13,6 +13,7 @@ from IPython.utils.capture import capture_output
 from prompt_tuning_helpers import folded
 
 PICTURE = b"\x89PNG as bytes"
+PRE = '<pre style="font-family: monospace">'
 
 
 class Shown:
@@ -46,7 +47,7 @@ def show(block: Any) -> dict[str, str]:
 def test_what_is_printed_is_folded() -> None:
     shown = show(lambda: print("\n  a < b  \n\n"))
     assert shown["text/plain"] == "what <happens>\na < b"
-    assert shown["text/html"] == "<details><summary>what &lt;happens&gt;</summary><pre>a &lt; b</pre></details>"
+    assert shown["text/html"] == f"<details><summary>what &lt;happens&gt;</summary>{PRE}a &lt; b</pre></details>"
 
 
 def test_tables_and_pictures_are_folded_and_pictures_are_described() -> None:
@@ -77,7 +78,7 @@ def test_what_is_shown_after_the_output_was_cleared_is_folded() -> None:
         display(Shown("text/html", "<table></table>"))  # type: ignore[no-untyped-call]
 
     shown = show(block)
-    assert "<pre>status</pre>" in shown["text/html"]
+    assert f"{PRE}status</pre>" in shown["text/html"]
     assert "<table></table>" in shown["text/html"]
 
 

@@ -57,7 +57,7 @@ def test_the_picture_says_what_it_shows() -> None:
     assert before.get_title(loc="left") == "Before tuning: 1 of 4 on the right side, 1 with neither label"
     assert after.get_title(loc="left") == "After tuning: 4 of 4 on the right side"
     ticks = [tick.get_text() for tick in after.get_xticklabels()]
-    assert ticks == ["0\nnot $satisfied$", "0.25", "0.5", "0.75", "1\nsatisfied", "neither\nlabel"]
+    assert ticks == ["0\nnot $satisfied$", "0.25", "0.5", "0.75", "1\nsatisfied", "\n\nneither\nlabel"]
     assert isinstance(figure, DescribedFigure)
     assert figure.alternative_text == (
         'Each of 4 rows is a dot between "not $satisfied$" and "satisfied". '
@@ -76,6 +76,32 @@ def test_dots_do_not_hide_each_other_and_stay_where_they_are() -> None:
     assert min(np.diff(heights)) > 0.005
     # Nobody is without a label here: there is no place for those.
     assert figures[0].axes[1].get_xlim()[1] < 1.05
+
+
+@pytest.mark.parametrize("truth", ["a", "b"])
+def test_no_dot_hides_the_name_of_the_wrong_side(truth: str) -> None:
+    """As many rows as a lane may have, spread over all of the side that is wrong."""
+    share = np.linspace(0, 1, 300)
+    rows = pd.DataFrame({"a": 1 - share, "b": share})
+    figure = plot_probabilities([truth] * 300, rows, rows)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        names = [text.get_window_extent() for text in ax.texts if text.get_text() == "wrong side"]
+        assert len(names) == 2
+        for line in ax.get_lines():
+            if line.get_marker() in ("None", ""):
+                continue
+            radius = (line.get_markersize() / 2 + line.get_markeredgewidth()) * figure.dpi / 72
+            for x, y in ax.transData.transform(line.get_xydata()):
+                assert not any(name.padded(radius).contains(x, y) for name in names)
+
+
+def test_long_names_stay_clear_of_the_rows_without_a_label() -> None:
+    figure = plot_probabilities(TRUTH, BEFORE, AFTER, {"no": "not satisfied at all", "yes": "satisfied altogether"})
+    figure.draw_without_rendering()
+    *_, name, neither = (tick.get_window_extent() for tick in figure.axes[1].get_xticklabels())
+    top = (neither.y0 + neither.y1) / 2  # two empty lines above it
+    assert top <= name.y0 + 2
 
 
 def test_one_half_is_on_no_side() -> None:

@@ -1,5 +1,6 @@
 """Plots: drawn for real, without a screen, and looked into."""
 
+import base64
 import io
 import itertools
 import warnings
@@ -12,16 +13,19 @@ import matplotlib
 import matplotlib.pyplot as plt
 import nbformat.v4
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from nbconvert import HTMLExporter
 
 from prompt_tuning_helpers.evaluation import Comparison, compare
-from prompt_tuning_helpers.plots import plot_comparison, plot_confusion, plot_loss, plot_scores
+from prompt_tuning_helpers.plots import CARD, LINES, plot_comparison, plot_confusion, plot_loss, plot_scores
 from prompt_tuning_helpers.plots.described import DescribedFigure
+from prompt_tuning_helpers.plots.probabilities import WRONG, plot_probabilities
 from tests.support.examples import ODD_RECORDS
 
 TRUTH = ["1", "0"] * 10
@@ -72,6 +76,20 @@ def test_what_an_epoch_is_summed_up_by_lies_among_its_losses() -> None:
     losses = [7.0, 5.0, 1.0, *[0.4] * 37]
     figure = plot_loss(run_details(*[{"ml_metrics": {"epoch": 0, "loss": loss}} for loss in losses]))
     assert medians_of(figure) == [(0, 1, 0.4)]
+
+
+@pytest.mark.parametrize("slope", [-1, 0, 1])
+def test_the_legend_of_the_losses_hides_none(slope: int) -> None:
+    """Whether they fall, stay where they are above what guessing costs, or rise."""
+    losses = [6.0 * 4.0 ** (slope * step / 40) for step in range(80)]
+    details = run_details(*[{"ml_metrics": {"epoch": step // 40, "loss": loss}} for step, loss in enumerate(losses)])
+    details["entity"]["status"]["rows"] = {"cost_of_guessing": 0.35}
+    (ax,) = (figure := plot_loss(details)).axes
+    figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert legend is not None
+    box = legend.get_window_extent()
+    assert not any(box.contains(x, y) for x, y in ax.transData.transform(np.asarray(ax.get_lines()[0].get_xydata())))
 
 
 def test_what_guessing_costs_is_drawn_where_it_is_known() -> None:
@@ -339,6 +357,41 @@ def test_a_plot_is_a_picture_with_alternative_text(comparison: Comparison) -> No
         assert len(picture["alt"]) > 30
         assert picture["src"].startswith("data:image/png;base64,")
         figure.savefig(io.BytesIO())
+
+
+def test_all_that_is_written_can_be_read_on_the_card(comparison: Comparison) -> None:
+    """A picture brings its background with it: the theme of the notebook does not matter."""
+    records = [{"ml_metrics": {"epoch": epoch, "loss": 2 / (1 + epoch)}} for epoch in range(2)]
+    details = run_details(*records)
+    details["entity"]["status"]["rows"] = {"cost_of_guessing": 0.35}
+    shares = pd.DataFrame({"0": [0.9, 0.1], "1": [0.1, 0.9]})
+    for figure in (
+        plot_loss(details, {1: comparison.base, 2: comparison.tuned}),
+        plot_comparison(comparison),
+        plot_scores(comparison.models),
+        plot_probabilities(["0", "1"], shares, shares),
+    ):
+        assert matplotlib.colors.to_hex(figure.get_facecolor()) == CARD
+        assert {matplotlib.colors.to_hex(ax.get_facecolor()) for ax in figure.axes} == {CARD}
+        figure.draw_without_rendering()
+        for text in figure.findobj(Text):
+            assert isinstance(text, Text)
+            if text.get_text().strip() and text.get_visible():
+                behind = WRONG if text.get_text() == "wrong side" else CARD
+                assert contrast(text.get_color(), behind) >= 4.5, text
+    assert min(contrast(colour, CARD) for colour, _ in LINES) >= 4.5
+
+
+def test_a_picture_has_two_points_to_a_pixel(comparison: Comparison) -> None:
+    figure = plot_comparison(comparison)
+    assert isinstance(figure, DescribedFigure)
+    found = Pictures()
+    found.feed(figure._repr_html_())
+    (picture,) = found.pictures
+    image = plt.imread(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))
+    assert int(picture["width"]) == image.shape[1] // 2
+    assert 500 < int(picture["width"]) < 800
+    assert image[0, 0, :3] == pytest.approx(matplotlib.colors.to_rgb(CARD), abs=0.01)
 
 
 def test_alternative_text_has_the_numbers(comparison: Comparison) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from prompt_tuning_helpers import i18n
+from prompt_tuning_helpers import i18n, lesson
 from prompt_tuning_helpers.engine import estimate, job_folder, training_file, verdict
 from prompt_tuning_helpers.i18n import say, translations
 from tools import sync_translations
@@ -74,8 +74,9 @@ def translated(path: Path, language: str) -> Any:
 
 
 def texts_in_use() -> set[str]:
-    """All that the package says: literal texts, and those of ``INDIRECT``."""
-    texts: set[str] = set()
+    """All that the package says: literal texts, those of ``INDIRECT``, and the lesson's phenomena."""
+    test = json.loads(lesson.reviews_path("test").read_text(encoding="utf-8"))
+    texts: set[str] = {row["phenomenon"] for row in test}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":

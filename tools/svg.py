@@ -7,7 +7,7 @@ a picture, and without one the text would vanish in a dark theme. Where the read
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from prompt_tuning_helpers.plots import BASE, LINES, TUNED
+from prompt_tuning_helpers.plots import BASE, CARD, CARD_EDGE, LINES, TUNED
 
 WIDTH = 400  # of each picture, in units of their own; text of 12 units is read on a phone
 SHOWN_WIDTH = 560  # in pixels, where there is room
@@ -15,8 +15,8 @@ SHOWN_WIDTH = 560  # in pixels, where there is room
 # Each colour on a light and on a dark background. What is trained has the colour of a tuned model in the plots; the
 # dark ones are of Okabe and Ito's palette, too.
 COLOURS = {
-    "card": ("#fbfaf7", "#1b1f24"),
-    "card-edge": ("#d5d2ca", "#454c55"),
+    "card": (CARD, "#1b1f24"),
+    "card-edge": (CARD_EDGE, "#454c55"),
     "ink": ("#222222", "#ececec"),
     "frozen": ("#e3e3e3", "#363c44"),
     "frozen-edge": ("#8a8a8a", "#8d949c"),

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from ..i18n import paragraph, say
+from ..i18n import language, paragraph, say, translations
 from .intervals import bootstrap
 from .overview import check_comparable
 from .scores import LabelledRows, Scores, read_labels
@@ -322,7 +322,8 @@ def by_phenomenon(
         rival: the name of what gave the second answers, if it is not the base model as it is.
 
     Returns:
-        For each phenomenon, the number of rows and how many of them each model gets right.
+        For each phenomenon, called what the language of the lesson calls it where that has a word, the number of rows
+        and how many of them each model gets right.
 
     Raises:
         ValueError: if the rows do not fit together; see :func:`evaluate`.
@@ -339,7 +340,8 @@ def by_phenomenon(
             say("base right") if rival is None else say('"{rival}" right', rival=rival): list(map(int, base.correct)),
         }
     )
-    return table.groupby("phenomenon").sum()
+    counted = table.groupby("phenomenon").sum().rename_axis(say("phenomenon"))
+    return counted.rename(index=translations(language()))  # those that have a name there
 
 
 def _better(tuned: bool, rival: str | None) -> str:

@@ -45,7 +45,7 @@ def mistakes(
     if probabilities is not None:
         table[say("probability")] = _of_answers(probabilities, read.given)
         order, falling = [say("probability")], True
-    table["input"] = rows["input"].tolist()
+    table[say("input")] = rows["input"].tolist()
     wrong: pd.DataFrame = table[[not right for right in read.correct]]
     return wrong.sort_values(order, ascending=not falling, kind="stable")
 

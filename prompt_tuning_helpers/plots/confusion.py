@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..i18n import say
-from .style import PLAIN, finished, new_figure, shown, width_of
+from .style import PAGE_WIDTH, PLAIN, finished, new_figure, shown, width_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..evaluation import Comparison, Scores
 
 # Sizes in inches.
-PAGE_WIDTH = 8.2
 CHARACTER_WIDTH = 0.0875
 CELL_WIDTH, CELL_HEIGHT = 0.5, 0.36
 LEAST_WIDTH, LEAST_HEIGHT = 2.2, 1.6

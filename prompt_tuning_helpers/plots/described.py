@@ -6,6 +6,11 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from .style import CARD_EDGE
+
+FINER = 2  # so many points of the image to a pixel of the page, in each direction: sharp on phones and newer screens
+FRAME = f"max-width: 100%; height: auto; box-sizing: border-box; border: 1px solid {CARD_EDGE}; border-radius: 4px"
+
 
 class DescribedFigure(Figure):
     """A matplotlib figure that says what can be seen in it.
@@ -21,10 +26,14 @@ class DescribedFigure(Figure):
     def _repr_html_(self) -> str:
         """Give the picture as HTML, as notebooks ask for it."""
         image = io.BytesIO()
-        self.savefig(image, format="png", bbox_inches="tight")
+        self.savefig(image, format="png", bbox_inches="tight", pad_inches=0.15, dpi=FINER * self.dpi)
+        width = int.from_bytes(image.getvalue()[16:20], "big") // FINER  # in pixels: where a PNG file says it
         source = base64.b64encode(image.getvalue()).decode()
-        style = f' style="min-width: {self.bbox.width:.0f}px"' if self.keeps_its_width else ""
-        return f'<img alt="{escape(self.alternative_text)}"{style} src="data:image/png;base64,{source}">'
+        least = f"min-width: {width}px; " if self.keeps_its_width else ""
+        return (
+            f'<img alt="{escape(self.alternative_text)}" width="{width}" style="{least}{FRAME}" '
+            f'src="data:image/png;base64,{source}">'
+        )
 
     def __repr__(self) -> str:
         """Give what matplotlib gives for any figure: what stored notebooks show stays the same."""

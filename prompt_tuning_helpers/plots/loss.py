@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._metrics import cost_of_guessing, metrics_of
 from ..i18n import paragraph, say
-from .style import EDGE, QUIET, TUNED, finished, lengths, new_figure, outlined
+from .style import EDGE, PAGE_WIDTH, QUIET, TUNED, finished, lengths, new_figure, outlined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def plot_loss(details: Mapping[str, Any], validation: "Mapping[int, Scores | Tex
     """
     by_epoch = _losses(details)
     figure, axes = new_figure(
-        2 if validation else 1, (7.0, 6.0 if validation else 3.6), stacked=True, share_x=bool(validation)
+        2 if validation else 1, (PAGE_WIDTH, 5.6 if validation else 3.4), stacked=True, share_x=bool(validation)
     )
     guessing = cost_of_guessing(details)
     _draw_loss(axes[0], by_epoch, guessing)
@@ -107,7 +107,7 @@ def _draw_loss(ax: "Axes", by_epoch: Mapping[int, Sequence[float]], guessing: fl
     else:
         ax.set_ylabel(say("Loss"))
     ax.set_title(say("Loss on the training rows, update by update"))
-    ax.legend(frameon=False, loc="upper right")
+    ax.legend(frameon=False, loc="best")
 
 
 def _draw_validation(ax: "Axes", measures: "Mapping[int, Measure]", rows: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.labels import true_label
 from ..i18n import paragraph, say
-from .style import LINES, PLAIN, QUIET, finished, new_figure, shown
+from .style import CARD, LINES, PAGE_WIDTH, PLAIN, QUIET, finished, new_figure, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # Multiples of these, modulo 1, fill a square evenly however many there are: the R2 sequence of M. Roberts (2018,
 # https://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/).
 ACROSS, UP = 0.5698402909980532, 0.7548776662466927
-LANE = 0.72  # the part of a lane that its dots take up
+# Parts of a lane: how much of it its dots take up, and how far from its middle theirs is, since "wrong side" stands
+# beside them, at the outer edge.
+LANE, ASIDE = 0.6, 0.12
 STRIP = (1.07, 1.19)  # where rows stand that have neither label
 WRONG, ON_WRONG = "#f3e3d8", "#6b5546"  # behind the half that is wrong, and text there, in a contrast of 5.6:1
 
@@ -71,7 +73,7 @@ def plot_probabilities(
     positive = _positive(truth, labels)
     models = [_Shares(_shares(table, labels), positive) for table in (before, after)]
     called = [shown((names or {}).get(label, label)) for label in labels]
-    figure, axes = new_figure(2, (8.2, 6.0), stacked=True, share_x=True)
+    figure, axes = new_figure(2, (PAGE_WIDTH, 6.0), stacked=True, share_x=True)
     apart = any(model.counts()[2] for model in models)
     said = []
     for ax, model, name in zip(axes, models, (say("before tuning"), say("after tuning")), strict=True):
@@ -89,7 +91,7 @@ def plot_probabilities(
             )
         )
         _draw(ax, model, called, apart)
-        ax.set_title(heading[0].upper() + heading[1:], loc="left", **PLAIN)
+        ax.set_title(heading[0].upper() + heading[1:], loc="left", fontsize=11, **PLAIN)
     _axis(axes[-1], called, apart)
     about = say(
         'Each of {n} rows is a dot between "{negative}" and "{positive}".',
@@ -138,16 +140,17 @@ def _draw(ax: "Axes", model: _Shares, called: Sequence[str], apart: bool) -> Non
         is_positive = bool(height)
         left = 0 if is_positive else 0.5
         ax.axvspan(left, left + 0.5, height / 2, (height + 1) / 2, color=WRONG, linewidth=0)
-        corner, side = ((0.01, height + 0.93), "left") if is_positive else ((0.99, height + 0.07), "right")
+        corner, side = ((0.01, height + 0.95), "left") if is_positive else ((0.99, height + 0.05), "right")
         ax.text(*corner, say("wrong side"), ha=side, va="top" if is_positive else "bottom", color=ON_WRONG, fontsize=9)
         shares = [share for share, up in zip(model.shares, model.positive, strict=True) if up == is_positive]
         known = sorted(share for share in shares if share is not None)
         strip = [STRIP[0] + (STRIP[1] - STRIP[0]) * _spread(place, ACROSS) for place in range(len(shares) - len(known))]
+        middle = height + 0.5 + (-ASIDE if is_positive else ASIDE)
         for places in (known, strip):
-            heights = [height + 0.5 + LANE * (_spread(place, UP) - 0.5) for place in range(len(places))]
-            ax.plot(places, heights, marker, color=colour, markersize=6, markeredgecolor="white", markeredgewidth=0.6)
+            heights = [middle + LANE * (_spread(place, UP) - 0.5) for place in range(len(places))]
+            ax.plot(places, heights, marker, color=colour, markersize=6, markeredgecolor=CARD, markeredgewidth=0.6)
     ax.axvline(0.5, color=QUIET, linewidth=1)
-    ax.axhline(1, color="white", linewidth=3)
+    ax.axhline(1, color=CARD, linewidth=3)
     if apart:
         ax.axvspan(STRIP[0] - 0.02, STRIP[1] + 0.02, color="#eeeeee", linewidth=0, zorder=0)
     ax.set_ylim(0, 2)
@@ -162,7 +165,8 @@ def _draw(ax: "Axes", model: _Shares, called: Sequence[str], apart: bool) -> Non
 def _axis(ax: "Axes", called: Sequence[str], apart: bool) -> None:
     ticks = {0.0: f"0\n{called[0]}", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1.0: f"1\n{called[1]}"}
     if apart:
-        ticks[sum(STRIP) / 2] = say("neither\nlabel")
+        # Lower than the labels' names, which may be long.
+        ticks[sum(STRIP) / 2] = "\n\n" + say("neither\nlabel")
     ax.set_xticks(list(ticks), list(ticks.values()), **PLAIN)
     ax.set_xlim(-0.03, STRIP[1] + 0.03 if apart else 1.03)
     ax.set_xlabel(say('share of "{label}" in the probability of both labels', label=called[1]), **PLAIN)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..evaluation.intervals import with_interval
 from ..evaluation.overview import check_comparable
 from ..i18n import say
-from .style import BASE, EDGE, PLAIN, TUNED, finished, lengths, new_figure, shown
+from .style import BASE, EDGE, PAGE_WIDTH, PLAIN, TUNED, finished, lengths, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ def plot_comparison(comparison: "Comparison | TextComparison") -> "Figure":
     Args:
         comparison: what ``compare`` returns.
     """
-    figure, axes = new_figure(1, (6.4, 3.8))
+    figure, axes = new_figure(1, (PAGE_WIDTH, 3.8))
     ax = axes[0]
     width = 0.36
     models = (
@@ -65,7 +65,7 @@ def plot_scores(models: "Mapping[str, Scores | TextScores]") -> "Figure":
     check_comparable(models)
     scores = list(models.values())
     names = [shown(name) for name in models]
-    figure, axes = new_figure(2, (8.2, 1.4 + 0.42 * len(models)))
+    figure, axes = new_figure(2, (PAGE_WIDTH, 1.4 + 0.42 * len(models)))
     for number, ax in enumerate(axes):
         measures = [each.measures[number] for each in scores]
         below, above = lengths(measures)

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#707070"
 EDGE = "#333333"  # around what is light itself, and of what is compared with
-# Of the same palette, darkened where need be to a contrast of 4.5:1 with white, since the text beside a line has its
+# A picture brings a background of its own, as the drawings of the notebooks do, and does not let the page's shine
+# through: no colour of text has a contrast of 4.5:1 both with white and with the #111111 of JupyterLab's dark theme.
+CARD, CARD_EDGE = "#fbfaf7", "#d5d2ca"
+# Of the same palette, darkened where need be to a contrast of 4.5:1 with the card, since the text beside a line has its
 # colour; and told apart by their markers, too.
 LINES = (("#0072B2", "o"), ("#A85000", "s"), ("#00785A", "^"), ("#A0507D", "D"), ("#333333", "v"), ("#6A51A3", "P"))
 
+PAGE_WIDTH = 6.4  # inches, of most figures: wider ones are shrunk on a phone until nobody can read their labels
 LABEL_LENGTH = 30  # characters, from which on a label is cut off
 # A name or label is the user's text: a $ or a \ in it is no mathematics
 PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
@@ -48,7 +52,9 @@ def new_figure(
     figure, axes = plt.subplots(
         rows, columns, figsize=size, squeeze=False, sharex=share_x, layout="constrained", FigureClass=DescribedFigure
     )
+    figure.set_facecolor(CARD)
     for ax in axes.flat:
+        ax.set_facecolor(CARD)
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#dddddd", linewidth=0.8)
         ax.set_axisbelow(True)
@@ -80,10 +86,10 @@ def lengths(measures: "Iterable[Measure]") -> tuple[list[float], list[float]]:
 
 
 def outlined() -> "list[AbstractPathEffect]":
-    """Give text a white outline, so that it can be read where it lies on lines."""
+    """Give text an outline in the colour of the background, so that it can be read where it lies on lines."""
     from matplotlib.patheffects import withStroke
 
-    return [withStroke(linewidth=3, foreground="white")]
+    return [withStroke(linewidth=3, foreground=CARD)]
 
 
 def shown(label: str) -> str:

@@ -72,6 +72,20 @@ def test_phenomena_are_counted_one_by_one() -> None:
     assert by_phenomenon(rows, TRUTH, TRUTH, rival="words").columns.tolist()[2] == '"words" right'
 
 
+@pytest.mark.parametrize(
+    ("language", "names"), [("en", ["irony", "odd {x}", "plain"]), ("es", ["ironía", "odd {x}", "sin dificultad"])]
+)
+def test_phenomena_are_named_in_the_language_of_the_lesson(
+    monkeypatch: pytest.MonkeyPatch, language: str, names: list[str]
+) -> None:
+    """Those of the lesson; others, from the reader's own data, keep their names."""
+    monkeypatch.setenv("LESSON_LANGUAGE", language)
+    rows = pd.DataFrame({"output": TRUTH, "phenomenon": ["plain", "irony", "odd {x}"] * 2})
+    table = by_phenomenon(rows, TRUTH, TRUTH)
+    assert table.index.tolist() == names
+    assert table.index.name == {"en": "phenomenon", "es": "fenómeno"}[language]
+
+
 def test_models_with_many_labels_are_compared_by_right_and_wrong() -> None:
     truth = ["how_to", "hardware support", "BILLING", "bug"] * 5
     comparison = compare(truth, truth, ["how_to"] * 20)

@@ -1,5 +1,7 @@
 """Mistakes to read, and the decision whether a tuned model is worth having."""
 
+import re
+
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, multinomial
@@ -66,6 +68,16 @@ def test_mistakes_are_shown_in_the_order_of_what_is_confused() -> None:
     assert mistakes(rows, rows["output"].tolist()).empty
 
 
+def test_mistakes_keep_their_lines_and_long_texts_their_room() -> None:
+    rows = pd.DataFrame({"input": ["Late again.\n\nBest, <Theo>" + " and so on" * 3, "b"], "output": ["a", "b"]})
+    shown = mistakes(rows, ["b", "a"])._repr_html_()
+    assert "Late again.\n\nBest, &lt;Theo&gt; and so on and so on and so on</td>" in shown
+    assert "white-space: pre-line" in shown
+    assert [heading for style, heading in re.findall(r"<th style=\"(.*?)\">(.*?)</th>", shown) if "width" in style] == [
+        "input"
+    ]
+
+
 def test_the_surest_mistakes_come_first() -> None:
     rows = pd.DataFrame({"input": ["u", "<v>", "w", "x"], "output": ["a", "b", "a", "b"]}, index=[7, 8, 9, 10])
     probabilities = pd.DataFrame({"a": [0.1, 0.75, 0.5, 0.2], "b": [0.6, 0.2, float("nan"), 0.1]})
@@ -78,7 +90,7 @@ def test_the_surest_mistakes_come_first() -> None:
     shown = table.head(1)._repr_html_()
     assert "0.750" in shown
     assert "&lt;v&gt;" in shown
-    assert shown.count('<td style="text-align: left">') == 4
+    assert not re.findall(r"<t[dh](?=[ >])(?! style=\"text-align: left;)", shown)  # a heading or cell at the right
     with pytest.raises(ValueError, match="rows but probabilities of 1"):
         mistakes(rows, ["b"] * 4, probabilities=probabilities.head(1))
     with pytest.raises(ValueError, match="no column for the label 'b'"):
