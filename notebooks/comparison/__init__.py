@@ -3,6 +3,17 @@
 Reading and showing results needs no torch.
 """
 
+from .controls.plots import plot_attention, plot_between_seeds, plot_controls, plot_transfer
+from .controls.results import load_controls
+from .controls.sentences import (
+    describe_attention,
+    describe_between_seeds,
+    describe_controls,
+    describe_geometry,
+    describe_transfer,
+    describe_variants,
+)
+from .controls.tables import show_geometry, show_transfer, show_variants
 from .plots import plot_accuracy, plot_cost, plot_little_data, plot_virtual_tokens
 from .results import load
 from .sentences import describe_choice, describe_machines, describe_opened, describe_share
@@ -17,20 +28,34 @@ from .tables import (
 )
 
 __all__ = [
+    "describe_attention",
+    "describe_between_seeds",
     "describe_choice",
+    "describe_controls",
+    "describe_geometry",
     "describe_machines",
     "describe_opened",
     "describe_share",
+    "describe_transfer",
+    "describe_variants",
     "load",
+    "load_controls",
     "plot_accuracy",
+    "plot_attention",
+    "plot_between_seeds",
+    "plot_controls",
     "plot_cost",
     "plot_little_data",
+    "plot_transfer",
     "plot_virtual_tokens",
     "show_accuracy_against",
     "show_cost_against",
+    "show_geometry",
     "show_little_data",
     "show_methods",
     "show_searches",
+    "show_transfer",
+    "show_variants",
     "show_virtual_tokens",
     "show_wordings",
 ]

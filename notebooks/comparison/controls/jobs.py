@@ -151,7 +151,7 @@ def _(job: Transfer, plan: Plan, base: BaseModel) -> Result:
         random = findings.random_move(prompt.move, torch.Generator().manual_seed(job.seed))
         start = {REVIEWS_TUNED: prompt.end, REVIEWS_RANDOM: prompt.start + random}[job.start]
     data = encode_rows(rows, base.tokenizer, settings)
-    return {"scores": findings.transfer(start, data, settings, asked), "tickets": len(held_back)}
+    return {"scores": findings.transfer(start, data, settings, asked)}
 
 
 def _reviews(plan: Plan, base: BaseModel) -> Asked:

@@ -40,10 +40,12 @@ class Score:
     Args:
         accuracy: of choosing among the labels.
         loss: mean surprise by the right label, in nats.
+        hits: whether each row was answered rightly; the rows are the same in all scores of a task.
     """
 
     accuracy: float
     loss: float
+    hits: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -158,27 +160,26 @@ def load_controls(path: str | Path, plan: Plan | None = None) -> Controls:
     def all_of(kind: type[Job], parse: Callable[[Result], Any]) -> dict[Any, Any]:
         return {job: read(job, parse) for job in plan.jobs if isinstance(job, kind)}
 
-    layers_and_tokens = (None, plan.virtual_tokens)
+    reviews = len(test_reviews(plan))
     variants: dict[str, dict[int, tuple[Score, ...]]] = {name: {} for name in VARIANTS}
     for job in plan.jobs:
         if isinstance(job, Variant):
             draws = plan.draws if job.variant in DRAWN else 1
-            variants[job.variant][job.seed] = read(job, lambda result, n=draws: _scores(result, n))  # type: ignore[misc]
-    lines = all_of(Line, lambda result: _scores(result, len(plan.steps)))
+            variants[job.variant][job.seed] = read(job, lambda result, n=draws: _scores(result, n, reviews))  # type: ignore[misc]
+    lines = all_of(Line, lambda result: _scores(result, len(plan.steps), reviews))
     transfer: dict[str, dict[int, tuple[Score, ...]]] = {name: {} for name in STARTS}
     for job, scores in all_of(Transfer, lambda result: _scores(result, plan.tickets.num_epochs + 1)).items():
         transfer[job.start][job.seed] = scores
-    looked = all_of(Attention, lambda result: [_shares(result[state], layers_and_tokens) for state in STATES])
+    looked = all_of(Attention, lambda result: [_shares(result[state], plan.virtual_tokens) for state in STATES])
     nearest = all_of(
         Geometry, lambda result: [_floats(result["nearest"][of], len(plan.reaches)) for of in ("tuned", "random")]
     )
     pairs = len(plan.seeds) * (len(plan.seeds) - 1) // 2
     (cosines,) = all_of(Cosines, lambda result: (_floats(result["cosines"], pairs), int(result["numbers"]))).values()
-    tickets = all_of(Transfer, lambda result: int(result["tickets"])).values()
     return Controls(
         plan,
-        reviews=len(test_reviews(plan)),
-        tickets=next(iter(tickets)),
+        reviews=reviews,
+        tickets=len(next(score.hits for seeds in transfer.values() for scores in seeds.values() for score in scores)),
         variants=variants,
         tokens=tuple(all_of(Geometry, lambda result: _tokens(result, plan.virtual_tokens)).values()),
         nearest={
@@ -198,10 +199,18 @@ def load_controls(path: str | Path, plan: Plan | None = None) -> Controls:
     )
 
 
-def _scores(result: Result, count: int) -> tuple[Score, ...]:
-    scores = tuple(Score(float(score["accuracy"]), float(score["loss"])) for score in result["scores"])
-    if len(scores) != count or not all(0 <= score.accuracy <= 1 and 0 <= score.loss < np.inf for score in scores):
-        raise ValueError(f"it should have {count} scores, with accuracies between 0 and 1")
+def _scores(result: Result, count: int, rows: int | None = None) -> tuple[Score, ...]:
+    scores = tuple(
+        Score(float(score["accuracy"]), float(score["loss"]), tuple(hit == "1" for hit in score["hits"]))
+        for score in result["scores"]
+    )
+    if len(scores) != count:
+        raise ValueError(f"it should have {count} scores")
+    for score in scores:
+        if rows and len(score.hits) != rows:
+            raise ValueError(f"it should have answers to {rows} rows")
+        if abs(score.accuracy - np.mean(score.hits)) > 1e-6 or not 0 <= score.loss < np.inf:
+            raise ValueError("its accuracy or loss cannot be")
     return scores
 
 
@@ -221,10 +230,10 @@ def _tokens(result: Result, count: int) -> tuple[Token, ...]:
     return tokens
 
 
-def _shares(values: Any, shape: tuple[int | None, int]) -> Any:
+def _shares(values: Any, tokens: int) -> Any:
     shares = np.array(values, dtype=float)
-    if shares.ndim != 2 or shares.shape[1] != shape[1] or shares.min() < 0 or shares.sum(axis=1).max() > 1.001:
-        raise ValueError(f"it should have shares of attention for {shape[1]} virtual tokens in each layer")
+    if shares.ndim != 2 or shares.shape[1] != tokens or shares.min() < 0 or shares.sum(axis=1).max() > 1.001:
+        raise ValueError(f"it should have shares of attention for {tokens} virtual tokens in each layer")
     return shares
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -26,7 +27,7 @@ from .plan import Plan, Tuning
 
 ASKED_TOGETHER = 24  # rows
 
-Score = dict[str, float]
+Score = dict[str, Any]  # "accuracy", "loss", and "hits": of each row "1" if it is answered rightly, else "0"
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,21 @@ class Asked:
 
     @torch.no_grad()
     def score(self, prompt: Tensor) -> Score:
-        """Give accuracy, and mean loss in nats, of choosing among the labels after a soft prompt ``[P, H]``."""
+        """Ask to choose among the labels after a soft prompt ``[P, H]``; the loss is the mean, in nats."""
         device = prompt.device
         shared = self.model.embed(torch.tensor(self.data.shared, dtype=torch.long, device=device))
         prefix = torch.cat([prompt, shared])
-        by_length = sorted(self.data.rows, key=lambda row: len(row[0]))  # for little padding
-        right, loss = 0, 0.0
-        for start in range(0, len(by_length), ASKED_TOGETHER):
-            rows = [(tokens, output[:1]) for tokens, output in by_length[start : start + ASKED_TOGETHER]]
-            packed = pack(rows, device=device)
+        by_length = sorted(range(len(self.data.rows)), key=lambda index: len(self.data.rows[index][0]))
+        hits, loss = ["0"] * len(by_length), 0.0
+        for start in range(0, len(by_length), ASKED_TOGETHER):  # those of a length together, for little padding
+            indices = by_length[start : start + ASKED_TOGETHER]
+            packed = pack([(self.data.rows[index][0], self.data.rows[index][1][:1]) for index in indices], device)
             logits = self.model.label_logits(prefix, packed)[:, self.labels]  # [B, labels]
             truth = (packed.labels[:, None] == self.labels).int().argmax(1)  # [B]
-            right += int((logits.argmax(1) == truth).sum())
+            for index, is_right in zip(indices, (logits.argmax(1) == truth).tolist(), strict=True):
+                hits[index] = "01"[is_right]
             loss += float(cross_entropy(logits, truth, reduction="sum"))
-        return {"accuracy": right / len(by_length), "loss": loss / len(by_length)}
+        return {"accuracy": hits.count("1") / len(hits), "loss": loss / len(hits), "hits": "".join(hits)}
 
 
 def ask_about(rows: Sequence[TrainingRow], base: BaseModel, settings: TuningSettings) -> Asked:
