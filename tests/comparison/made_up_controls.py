@@ -18,7 +18,7 @@ from comparison.controls.plan import (
     Transfer,
     Variant,
 )
-from comparison.controls.reviews import test_reviews
+from comparison.controls.reviews import asked_reviews
 from comparison.controls.store import ControlStore
 from comparison.methods import Recipe
 
@@ -68,7 +68,7 @@ def _made_up(
     plan: Plan, job: Job, generator: np.random.Generator, variants: dict[str, tuple[float, float]], more: dict[str, Any]
 ) -> dict[str, Any]:
     def score(accuracy: float, loss: float, rows: int = 0, noise: float = 0.012) -> dict[str, Any]:
-        rows = rows or len(test_reviews(plan))
+        rows = rows or len(asked_reviews(plan))
         hits = np.arange(rows) < round(rows * float(np.clip(accuracy + noise * generator.normal(), 0, 1)))
         hits = np.random.default_rng(1).permutation(hits)  # some rows are harder than others for all
         return {"accuracy": float(hits.mean()), "loss": round(loss, 4), "hits": "".join("01"[int(hit)] for hit in hits)}

@@ -14,7 +14,7 @@ import torch
 from prompt_tuning_helpers.engine.rows import EncodedRows, encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 
-from ..behaviour import DIGITS, LEARNING_RATE, Behaviour, small_network
+from ..behaviour import DIGITS, Behaviour, small_network
 from ..jobs import Result, kept_model, made
 from ..methods import Recipe
 from ..networks import BaseModel
@@ -39,9 +39,10 @@ from .plan import (
     Tuning,
     Variant,
 )
-from .reviews import test_reviews
+from .reviews import asked_reviews
 from .soft_prompts import Asked, Tuned, ask_about, review_settings, tuned_prompt
 
+SMALL_RATE = 0.2  # moves virtual tokens so far that it makes a difference where to
 KEPT_DIGITS = 5  # of attention
 JUMPING = ("accuracy", "rank", "random rank", "token", "nearest")  # what a rounding error may change by a whole step
 
@@ -155,7 +156,7 @@ def _(job: Transfer, plan: Plan, base: BaseModel) -> Result:
 
 
 def _reviews(plan: Plan, base: BaseModel) -> Asked:
-    return ask_about(test_reviews(plan), base, review_settings(plan, plan.seeds[0]))
+    return ask_about(asked_reviews(plan), base, review_settings(plan, plan.seeds[0]))
 
 
 def small_plan(model: str, cache: Path) -> Plan:
@@ -166,7 +167,7 @@ def small_plan(model: str, cache: Path) -> Plan:
         cache: folder of tuned soft prompts.
     """
     return Plan(
-        Recipe(LEARNING_RATE, 2),
+        Recipe(SMALL_RATE, 2),
         "a test",
         model,
         virtual_tokens=4,
@@ -179,7 +180,7 @@ def small_plan(model: str, cache: Path) -> Plan:
         steps=(0.5,),
         attention_reviews=3,
         transfer_seeds=1,
-        tickets=replace(TICKETS, num_epochs=1, learning_rate=LEARNING_RATE),
+        tickets=replace(TICKETS, num_epochs=1, learning_rate=SMALL_RATE),
         ticket_rows=16,
         cache=cache,
     )

@@ -184,6 +184,11 @@ class Cosines(Job):
     seeds: tuple[int, ...]
 
     @property
+    def name(self) -> str:
+        """Of its result."""
+        return f"{self.kind}: seeds {', '.join(map(str, self.seeds))}"
+
+    @property
     def needs(self) -> tuple[Job, ...]:
         """All soft prompts."""
         return tuple(map(Tuning, self.seeds))

@@ -25,7 +25,7 @@ from .plan import (
     Variant,
     plan_of,
 )
-from .reviews import test_reviews
+from .reviews import asked_reviews
 from .store import ControlStore
 
 CONTROLS = Path(__file__).parents[1] / "controls.jsonl"
@@ -160,7 +160,7 @@ def load_controls(path: str | Path, plan: Plan | None = None) -> Controls:
     def all_of(kind: type[Job], parse: Callable[[Result], Any]) -> dict[Any, Any]:
         return {job: read(job, parse) for job in plan.jobs if isinstance(job, kind)}
 
-    reviews = len(test_reviews(plan))
+    reviews = len(asked_reviews(plan))
     variants: dict[str, dict[int, tuple[Score, ...]]] = {name: {} for name in VARIANTS}
     for job in plan.jobs:
         if isinstance(job, Variant):

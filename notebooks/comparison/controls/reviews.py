@@ -9,7 +9,7 @@ from ..plan import BATCH_SIZE, DATA, TEST_FILES
 from .plan import DRAWN, TICKET_FILES, Job, Line, Plan, Transfer, Tuning, Variant
 
 
-def test_reviews(plan: Plan) -> list[TrainingRow]:
+def asked_reviews(plan: Plan) -> list[TrainingRow]:
     """Read the test reviews that are asked about: of each label every third, say, in the order of the files."""
     seen: dict[str, int] = {}
     chosen = []
@@ -52,9 +52,9 @@ def updates_of(plan: Plan, job: Job) -> int:
 def answers_of(plan: Plan, job: Job) -> int:
     """Count the answers that a job asks for, where it looks at no attention."""
     if isinstance(job, Variant):
-        return len(test_reviews(plan)) * (plan.draws if job.variant in DRAWN else 1)
+        return len(asked_reviews(plan)) * (plan.draws if job.variant in DRAWN else 1)
     if isinstance(job, Line):
-        return len(test_reviews(plan)) * len(plan.steps)
+        return len(asked_reviews(plan)) * len(plan.steps)
     if isinstance(job, Transfer):
         return (plan.tickets.num_epochs + 1) * _tickets(plan, TICKET_FILES[1])
     return 0

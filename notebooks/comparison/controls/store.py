@@ -62,7 +62,7 @@ class ControlStore:
 
     def missing(self) -> list[Job]:
         """List the jobs that have no result, and all that they need."""
-        return [job for job in self.expected() if all(self.get(needed) for needed in job.needs)]
+        return [job for job in self.expected() if all(self.get(needed) is not None for needed in job.needs)]
 
     def keep_only(self, behaviour: dict[str, Any], same: Callable[[Any, Any], bool]) -> set[str]:
         """Drop the results of kinds of jobs for which the code computes something else now.
