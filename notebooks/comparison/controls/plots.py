@@ -142,6 +142,8 @@ def _title_of_lines(controls: Controls) -> str:
         return f"Each seed finds a place of its own: between two, the loss rises to {times} times that of the ends"
     if found:
         return f"On {found} of {lines} lines between seeds lies a ridge: the loss reaches {most} times the ends'"
+    if max(peaks(controls)) <= 1:
+        return "The seeds meet: between two, the loss is no higher than at the ends"
     return f"No ridge parts the seeds: between two, the loss is at most {most} times that of the ends"
 
 
