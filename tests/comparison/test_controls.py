@@ -19,7 +19,7 @@ from torch import Tensor
 from comparison import jobs as comparison_jobs
 from comparison.behaviour import is_same, small_network
 from comparison.controls import findings, jobs, plan, soft_prompts
-from comparison.controls.__main__ import describe
+from comparison.controls.__main__ import compute, describe
 from comparison.controls.plan import (
     DRAWN,
     KINDS,
@@ -227,8 +227,10 @@ def test_a_soft_prompt_is_tuned_once_and_anew_with_another_recipe(
     again = tuned_prompt(here, 0, base)
     assert len(tuned) == 1
     assert torch.equal(first.end, again.end)
-    other = tuned_prompt(replace(here, recipe=replace(here.recipe, epochs=1)), 0, base)
+    jobs.run(here, Tuning(0))  # may follow a change of the code
     assert len(tuned) == 2
+    other = tuned_prompt(replace(here, recipe=replace(here.recipe, epochs=1)), 0, base)
+    assert len(tuned) == 3
     assert not torch.equal(first.end, other.end)
     assert not torch.equal(first.end, tuned_prompt(here, 1, base).end)
     assert {path.suffix for path in here.cache.iterdir()} == {".safetensors"}
@@ -302,6 +304,24 @@ def test_all_jobs_of_a_plan_give_results_that_can_be_shown(computed: ControlStor
     for result in computed.results.values():
         assert result["machine"]["cpu"]
         assert set(result["versions"]) >= {"torch", "transformers"}
+
+
+@pytest.mark.slow
+def test_jobs_run_in_processes_and_none_twice(
+    computed: ControlStore, small: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    few = replace(small, seeds=(0,), lines=1, cache=tmp_path / "cache")
+    store = ControlStore.read(tmp_path / "controls.jsonl", few)
+    assert compute(store, "cpu", 2) == {}
+    assert store.expected() == []
+    assert {result["machine"]["threads"] for result in store.results.values()} == {1}
+    for name, result in store.results.items():
+        if name in computed.results:
+            assert jobs._numbers(result) == pytest.approx(jobs._numbers(computed.results[name]), rel=1e-4, abs=1e-6)
+    before = store.path.read_bytes()
+    assert compute(ControlStore.read(store.path, few), "cpu", 1) == {}
+    assert store.path.read_bytes() == before
 
 
 @pytest.mark.slow

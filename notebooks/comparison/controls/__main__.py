@@ -76,7 +76,7 @@ def main() -> None:
     )
     parser.add_argument("file", nargs="?", type=Path, default=CONTROLS, help="of the controls' results")
     parser.add_argument("--comparison", type=Path, default=RESULTS, help="file of the comparison's results")
-    parser.add_argument("--processes", type=int, default=2, help="jobs at a time; each may take 3 GB of memory")
+    parser.add_argument("--processes", type=int, default=2, help="jobs at a time; each may take 4 GB of memory")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what jobs run on")
     parser.add_argument("--plan", action="store_true", help="compute nothing, and say how much there is to do")
     options = parser.parse_args()

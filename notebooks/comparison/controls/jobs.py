@@ -73,7 +73,7 @@ def _result(job: Any, plan: Plan, base: BaseModel) -> Result:
 @_result.register
 def _(job: Tuning, plan: Plan, base: BaseModel) -> Result:
     """Tune, and tell how far it went in all."""
-    prompt = tuned_prompt(plan, job.seed, base)
+    prompt = tuned_prompt(plan, job.seed, base, anew=True)
     return {"moved": float(prompt.move.norm() / prompt.start.norm())}
 
 

@@ -170,10 +170,13 @@ def describe_attention(controls: Controls) -> str:
         f"{name} {percent(float(np.mean(everything[state])))}, of which the first has {percent(first[state])}"
         for state, name in (("start", "before tuning"), ("tuned", "after it"), ("random", "after random moves as long"))
     ]
+    fair = float(np.mean(everything["tuned"])) / controls.plan.virtual_tokens
+    note = (
+        " (Models like this one direct much attention to whatever stands first.)" if first["tuned"] > 2 * fair else ""
+    )
     return (
         "At the end of a review, where the answer is about to be given, the virtual tokens get this share of the "
-        f"attention, the mean over layers, heads and seeds: {'; '.join(parts)}. (Models like this one direct much "
-        "attention to whatever stands first.)"
+        f"attention, the mean over layers, heads and seeds: {'; '.join(parts)}.{note}"
     )
 
 

@@ -107,18 +107,19 @@ def review_settings(plan: Plan, seed: int) -> TuningSettings:
     return tuning_settings(plan.recipe, seed, plan.virtual_tokens, "text")
 
 
-def tuned_prompt(plan: Plan, seed: int, base: BaseModel) -> Tuned:
+def tuned_prompt(plan: Plan, seed: int, base: BaseModel, *, anew: bool = False) -> Tuned:
     """Tune the soft prompt of a seed as the comparison does, or read it, if that was done before.
 
     Args:
         plan: with the recipe, and the folder that tuned soft prompts are kept in.
         seed: the seed.
         base: the base model.
+        anew: whether to tune it in any case: what is kept may be from before a change of the code.
     """
     settings = review_settings(plan, seed)
     start = initialise(base.tunable, base.tokenizer, settings)
     path = plan.cache / f"{_fingerprint(plan, seed)}.safetensors"
-    if path.is_file():
+    if path.is_file() and not anew:
         end = load_file(path)["end"].to(start.device)
     else:
         rows = draw(read_rows(DATA / TRAINING_FILE), plan.rows, seed)
