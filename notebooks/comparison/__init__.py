@@ -3,7 +3,7 @@
 Reading and showing results needs no torch.
 """
 
-from .controls.plots import plot_attention, plot_between_seeds, plot_controls, plot_transfer
+from .controls.plots import plot_attention, plot_between_seeds, plot_controls, plot_geometry, plot_transfer
 from .controls.results import load_controls
 from .controls.sentences import (
     describe_attention,
@@ -45,6 +45,7 @@ __all__ = [
     "plot_between_seeds",
     "plot_controls",
     "plot_cost",
+    "plot_geometry",
     "plot_little_data",
     "plot_transfer",
     "plot_virtual_tokens",

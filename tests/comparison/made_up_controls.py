@@ -5,19 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from comparison.controls.plan import (
-    DRAWN,
-    KINDS,
-    LESSON,
-    Attention,
-    Cosines,
-    Geometry,
-    Job,
-    Line,
-    Plan,
-    Transfer,
-    Variant,
-)
+from comparison.controls.kinds import DRAWN, KINDS, Attention, Cosines, Geometry, Job, Line, Transfer, Variant
+from comparison.controls.plan import LESSON, Plan
 from comparison.controls.reviews import asked_reviews
 from comparison.controls.store import ControlStore
 from comparison.methods import Recipe

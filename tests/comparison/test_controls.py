@@ -20,22 +20,19 @@ from comparison import jobs as comparison_jobs
 from comparison.behaviour import is_same, small_network
 from comparison.controls import findings, jobs, plan, soft_prompts
 from comparison.controls.__main__ import compute, describe
-from comparison.controls.plan import (
+from comparison.controls.kinds import (
     DRAWN,
     KINDS,
-    LESSON,
-    SEARCHED,
     VARIANTS,
     Attention,
     Cosines,
     Geometry,
     Line,
-    Plan,
     Transfer,
     Tuning,
     Variant,
-    plan_of,
 )
+from comparison.controls.plan import LESSON, SEARCHED, Plan, plan_of
 from comparison.controls.results import CONTROLS, RESULTS, load_controls
 from comparison.controls.reviews import answers_of, asked_reviews, updates_of
 from comparison.controls.soft_prompts import Asked, Tuned, ask_about, review_settings, tuned_prompt

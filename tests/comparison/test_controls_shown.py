@@ -18,14 +18,15 @@ from matplotlib.text import Text
 
 import comparison as shown
 from comparison.controls import facts, wording
-from comparison.controls.plan import DRAWN, SEARCHED, STARTS, VARIANTS
+from comparison.controls.kinds import DRAWN, STARTS, VARIANTS
+from comparison.controls.plan import SEARCHED
 from comparison.controls.results import Controls, load_controls
 from comparison.controls.reviews import uncertainty
 
 from .made_up_controls import PLAN, TRANSFER_SCORES, fill
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-PLOTS = (shown.plot_controls, shown.plot_between_seeds, shown.plot_attention, shown.plot_transfer)
+PLOTS = (shown.plot_controls, shown.plot_geometry, shown.plot_between_seeds, shown.plot_attention, shown.plot_transfer)
 DESCRIBED = (
     shown.describe_controls,
     shown.describe_variants,
@@ -223,8 +224,24 @@ def test_staying_nearest_is_set_beside_chance(controls: Controls) -> None:
     assert "After random moves as long, 100 of 100 are. So it proves nothing that they stay." in said
     assert "in 576 dimensions" in said
     assert "2 times as far: 76 % and 84 %" in said
-    tokens = tuple(tuple(replace(token, rank=1, random_rank=1.5) for token in tokens) for tokens in controls.tokens)
-    assert "So chance alone does not keep" in shown.describe_geometry(replace(controls, tokens=tokens))
+    fewer = replace(controls, nearest=controls.nearest | {"random": (0.5,) * 6})
+    assert "50 of 100 are. So chance alone does not keep so many there." in shown.describe_geometry(fewer)
+    some_fewer = replace(controls, nearest=controls.nearest | {"random": (0.93,) * 6})
+    assert "93 of 100 are. So it proves next to nothing that they stay." in shown.describe_geometry(some_fewer)
+
+
+def test_tuned_and_random_moves_are_made_longer_side_by_side(controls: Controls) -> None:
+    figure = shown.plot_geometry(controls)
+    (ax,) = figure.axes
+    curves = [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()]
+    assert list(controls.nearest["tuned"]) in curves
+    assert list(controls.nearest["random"]) in curves
+    assert [tick.get_text().split()[0] for tick in ax.get_xticklabels()] == ["as", "2", "4", "8", "16", "32"]
+    assert title_of(figure).startswith("Staying nearest to its word proves nothing: 95 of 100 do, and 100 after")
+    fewer = replace(controls, nearest=controls.nearest | {"random": (0.5,) * 6})
+    assert title_of(shown.plot_geometry(fewer)) == (
+        "More stay nearest than by chance: 95 of 100 do, and 50 after random moves as long"
+    )
 
 
 # --- between seeds ---

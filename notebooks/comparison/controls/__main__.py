@@ -13,7 +13,8 @@ from pathlib import Path
 from ..behaviour import is_same
 from ..pool import new_pool, run_jobs
 from .jobs import behaviour_in_small, run
-from .plan import Transfer, Tuning, plan_of
+from .kinds import Transfer, Tuning
+from .plan import plan_of
 from .results import CONTROLS, RESULTS
 from .reviews import answers_of, updates_of
 from .store import ControlStore

@@ -7,9 +7,10 @@ import numpy as np
 
 from prompt_tuning_helpers.evaluation import RESAMPLES, percentile_interval
 
-from .plan import START, TUNED
+from .kinds import START, TUNED
 from .results import STATES, Controls, Score
 
+FEW = 0.05  # of the virtual tokens
 LITTLE = 0.25  # of what tuning gained
 RIDGE = 1.5  # times the higher end's loss, from which on the loss between two soft prompts counts as risen
 
@@ -82,9 +83,22 @@ def chance_cosine(controls: Controls) -> float:
 
 
 def still_nearest(controls: Controls) -> tuple[int, int, int]:
-    """Count virtual tokens of all seeds that are nearest to their own word: as tuned, after random moves, and all."""
+    """Count virtual tokens of all seeds that are nearest to their own word: as tuned, after random moves, and all.
+
+    After random moves it is the mean over the draws.
+    """
     tokens = [token for prompt in controls.tokens for token in prompt]
-    return sum(t.rank == 1 for t in tokens), sum(t.random_rank == 1 for t in tokens), len(tokens)
+    as_far = controls.plan.reaches.index(1)
+    random = round(controls.nearest["random"][as_far] * len(tokens))
+    return sum(token.rank == 1 for token in tokens), random, len(tokens)
+
+
+def staying_proves(controls: Controls) -> str:
+    """Say what it proves that virtual tokens are still nearest to their words; ``""`` where chance keeps fewer there."""
+    tuned, random, of = still_nearest(controls)
+    if random >= tuned:
+        return "nothing"
+    return "next to nothing" if tuned - random < FEW * of else ""
 
 
 def attention_to_all(controls: Controls) -> dict[str, list[float]]:

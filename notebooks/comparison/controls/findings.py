@@ -13,7 +13,7 @@ from prompt_tuning_helpers.engine.rows import EncodedRows
 from prompt_tuning_helpers.engine.settings import TuningSettings
 from prompt_tuning_helpers.engine.tune import Progress, tune
 
-from .plan import DEALT, DRAWN, FURTHER, HALF, MOVES, RANDOM, SHUFFLED, START, TUNED
+from .kinds import DEALT, DRAWN, FURTHER, HALF, MOVES, RANDOM, SHUFFLED, START, TUNED
 from .soft_prompts import Asked, Score, Tuned
 
 

@@ -20,25 +20,23 @@ from ..methods import Recipe
 from ..networks import BaseModel
 from ..plan import DATA
 from . import findings
-from .plan import (
+from .kinds import (
     KINDS,
     REVIEWS_RANDOM,
     REVIEWS_TEXT,
     REVIEWS_TUNED,
     START,
-    TICKET_FILES,
-    TICKETS,
     TICKETS_TEXT,
     Attention,
     Cosines,
     Geometry,
     Job,
     Line,
-    Plan,
     Transfer,
     Tuning,
     Variant,
 )
+from .plan import TICKET_FILES, TICKETS, Plan
 from .reviews import asked_reviews
 from .soft_prompts import Asked, Tuned, ask_about, review_settings, tuned_prompt
 

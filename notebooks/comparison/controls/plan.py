@@ -1,4 +1,4 @@
-"""What is computed about soft prompts, and the jobs that compute it.
+"""What is computed about soft prompts: the recipe of these, the jobs, and what their results depend on.
 
 Importing this module is cheap; it needs no torch.
 """
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from prompt_tuning_helpers.engine.settings import TuningSettings
 from prompt_tuning_helpers.engine.sources import DEFAULT_SOURCE
@@ -19,32 +19,10 @@ from ..methods import TEMPLATES, PromptTuning, Recipe
 from ..plan import DATA, FULL, data_files, lesson_settings
 from ..plan import Plan as ComparisonPlan
 from ..store import Store
+from .kinds import START, STARTS, VARIANTS, Attention, Cosines, Geometry, Job, Line, Transfer, Tuning, Variant
 
 CACHE = Path(__file__).parents[3] / "build" / "controls"
 SEARCHED, LESSON = "the comparison's search", "the lesson's settings"  # where a recipe is from
-
-# Each differs from the tuned soft prompt in one respect; see ``findings.variants``.
-START, TUNED, RANDOM, DEALT, SHUFFLED, MOVES, HALF, FURTHER = (
-    "start",
-    "tuned",
-    "random direction",
-    "other token's move",
-    "shuffled",
-    "moves alone",
-    "half the way",
-    "half the way further",
-)
-VARIANTS = (START, TUNED, RANDOM, DEALT, SHUFFLED, MOVES, HALF, FURTHER)
-DRAWN = (RANDOM, DEALT, SHUFFLED)  # what is random in these is drawn several times
-
-# What a soft prompt for tickets starts from.
-REVIEWS_TEXT, REVIEWS_TUNED, REVIEWS_RANDOM, TICKETS_TEXT = (
-    "the reviews' text",
-    "tuned on reviews",
-    "moved as far at random",
-    "solved tickets",
-)
-STARTS = (REVIEWS_TEXT, REVIEWS_TUNED, REVIEWS_RANDOM, TICKETS_TEXT)
 
 TICKET_FILES = ("support_tickets_train_data.json", "support_tickets_validation_data.json")
 # How the tickets of data/SUPPORT_TICKETS.md are asked about, and a text of solved ones.
@@ -62,165 +40,6 @@ TICKETS = replace(
 
 
 @dataclass(frozen=True)
-class Job:
-    """One thing to compute."""
-
-    kind: ClassVar[str]
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return self.kind
-
-    @property
-    def needs(self) -> tuple["Job", ...]:
-        """The jobs that have to be done before."""
-        return ()
-
-
-@dataclass(frozen=True)
-class OfSeed(Job):
-    """A job about the soft prompt of one seed.
-
-    Args:
-        seed: the seed.
-    """
-
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return f"{self.kind}: seed {self.seed}"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The soft prompt."""
-        return (Tuning(self.seed),)
-
-
-@dataclass(frozen=True)
-class Tuning(OfSeed):
-    """Tunes the soft prompt of a seed on the reviews: the one that the comparison measures."""
-
-    kind = "tuning"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """Nothing."""
-        return ()
-
-
-@dataclass(frozen=True)
-class Variant(OfSeed):
-    """Scores a soft prompt, or what differs from it in one respect.
-
-    Args:
-        variant: its name.
-    """
-
-    kind = "variant"
-
-    variant: str
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return f"{self.kind}: {self.variant}, seed {self.seed}"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The soft prompt, unless it is asked about as it was before."""
-        return () if self.variant == START else super().needs
-
-
-@dataclass(frozen=True)
-class Geometry(OfSeed):
-    """Looks where the virtual tokens went, among the words of the vocabulary."""
-
-    kind = "geometry"
-
-
-@dataclass(frozen=True)
-class Attention(OfSeed):
-    """Looks how much attention each virtual token gets in each layer."""
-
-    kind = "attention"
-
-
-@dataclass(frozen=True)
-class Line(OfSeed):
-    """Scores what lies on the line between the soft prompts of two seeds.
-
-    Args:
-        other: the second seed.
-    """
-
-    kind = "line"
-
-    other: int
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return f"{self.kind}: seeds {self.seed} and {self.other}"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """Both soft prompts."""
-        return Tuning(self.seed), Tuning(self.other)
-
-
-@dataclass(frozen=True)
-class Cosines(Job):
-    """Compares the moves of each two seeds.
-
-    Args:
-        seeds: all of them.
-    """
-
-    kind = "cosines"
-
-    seeds: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return f"{self.kind}: seeds {', '.join(map(str, self.seeds))}"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """All soft prompts."""
-        return tuple(map(Tuning, self.seeds))
-
-
-@dataclass(frozen=True)
-class Transfer(OfSeed):
-    """Tunes a soft prompt for tickets from a certain start, and scores it before and after each pass.
-
-    Args:
-        start: its name.
-    """
-
-    kind = "transfer"
-
-    start: str
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-        return f"{self.kind}: {self.start}, seed {self.seed}"
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The soft prompt of the reviews, if it starts from it, or from what is as far from its text."""
-        return super().needs if self.start in (REVIEWS_TUNED, REVIEWS_RANDOM) else ()
-
-
-KINDS: tuple[type[Job], ...] = (Tuning, Variant, Geometry, Attention, Line, Cosines, Transfer)
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is computed.
 
@@ -233,7 +52,7 @@ class Plan:
         seeds: each gives one soft prompt; they have the start in common.
         every: of each label, every so manieth test review is asked about, to save time.
         draws: of what is random in a control.
-        reaches: how many times as far as they were tuned virtual tokens are moved, to see when they leave their words.
+        reaches: how many times as far as in tuning virtual tokens are moved, to see when they leave their words; 1 first.
         lines: how many of the seeds lines are drawn between, each with each.
         steps: where on the line it is looked, from the first, 0, to the second, 1; the ends are known.
         attention_reviews: how many of these test reviews are looked at for that.

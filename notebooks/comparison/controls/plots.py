@@ -1,8 +1,6 @@
 """Plots of the controls: what the moves are worth, what lies between the seeds, attention, and transfer."""
 
-from collections.abc import Sequence
-from textwrap import fill, wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,20 +17,34 @@ from .facts import (
     peaks,
     ridges,
     share_of_gain,
+    staying_proves,
+    still_nearest,
     strongest,
     ticket_hits,
     verdict,
 )
-from .plan import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TEXT, REVIEWS_TUNED, SHUFFLED, START, TUNED
+from .kinds import (
+    DEALT,
+    FURTHER,
+    HALF,
+    MOVES,
+    RANDOM,
+    REVIEWS_RANDOM,
+    REVIEWS_TEXT,
+    REVIEWS_TUNED,
+    SHUFFLED,
+    START,
+    TICKETS_TEXT,
+    TUNED,
+)
 from .results import STATES, Controls
+from .style import DARK, beside, head, spread
 from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, percent, reach
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 GUESSING = 0.5  # accuracy of guessing, since half of the reviews have each label
-DARK = "#333333"
 # Colour and marker of each variant: what is on the way to the tuned soft prompt, and the controls beside it.
 ON_THE_WAY, BESIDE = LINES[0], LINES[1]
 STYLES = {
@@ -40,8 +52,8 @@ STYLES = {
     **dict.fromkeys((TUNED, HALF, FURTHER), ON_THE_WAY),
     **dict.fromkeys((RANDOM, DEALT, SHUFFLED, MOVES), BESIDE),
 }
+STARTS_STYLES = dict(zip((REVIEWS_TUNED, REVIEWS_RANDOM, REVIEWS_TEXT, TICKETS_TEXT), LINES, strict=False))
 STATE_NAMES = {"start": "before tuning", "tuned": "after tuning", "random": "after random moves as long"}
-TITLE_WIDTH = 92  # characters
 
 
 def plot_controls(controls: Controls) -> "Figure":
@@ -76,7 +88,7 @@ def plot_controls(controls: Controls) -> "Figure":
         ax.plot([], [], marker, color=colour, label=label)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.16), ncols=2)
     title = _title_of_variants(controls)
-    _title(chart, title)
+    head(chart, title)
     values_said = "; ".join(f"{NAMES[name]} {mean_and_reach(controls.accuracies(name))}" for name in order)
     return finished(chart, f"{title}. Accuracy by soft prompt, mean and range over the seeds: {values_said}.")
 
@@ -91,6 +103,37 @@ def _title_of_variants(controls: Controls) -> str:
     if share < LITTLE:
         return f"Which way the vectors moved counts, not how far: accuracy {tuned}, and {random} in random directions"
     return f"Random moves as long bring {percent(share)} of what tuning gained: accuracy {random}, and {tuned} as tuned"
+
+
+def plot_geometry(controls: Controls) -> "Figure":
+    """Plot how many virtual tokens stay nearest to their words, the further they are moved: as tuned, and at random.
+
+    Args:
+        controls: what ``load_controls`` returns.
+    """
+    chart, (ax,) = new_figure(1, (8.6, 3.8))
+    reaches, places = controls.plan.reaches, range(len(controls.plan.reaches))
+    lines = (("tuned", "the way of tuning", ON_THE_WAY), ("random", "random directions", BESIDE))
+    for of, _, (colour, marker) in lines:
+        ax.plot(places, controls.nearest[of], color=colour, marker=marker, linewidth=1.8)
+    ends = [controls.nearest[of][-1] for of, *_ in lines]
+    for (_, name, (colour, marker)), end, place in zip(lines, ends, spread(ends, 0.09), strict=True):
+        beside(ax, name, place, end, colour, marker)
+    ax.set_ylim(-0.03, 1.06)
+    ax.yaxis.set_major_formatter(lambda share, _: percent(share))
+    ax.set_xticks(places, ["as far\nas tuned" if times == 1 else f"{times} times\nas far" for times in reaches])
+    ax.set_ylabel("Virtual tokens nearest\nto their own word")
+    tuned, random, of_all = still_nearest(controls)
+    nothing = staying_proves(controls)
+    proves = f"Staying nearest to its word proves {nothing}" if nothing else "More stay nearest than by chance"
+    title = f"{proves}: {tuned} of {of_all} do, and {random} after random moves as long"
+    head(chart, title)
+    said = "; ".join(f"{name} {', '.join(map(percent, controls.nearest[of]))}" for of, name, _ in lines)
+    return finished(
+        chart,
+        f"{title}. Share of virtual tokens that are nearest to their own word after moves "
+        f"{', '.join(map(str, reaches))} times as long as those of tuning: {said}.",
+    )
 
 
 def plot_between_seeds(controls: Controls) -> "Figure":
@@ -111,10 +154,10 @@ def plot_between_seeds(controls: Controls) -> "Figure":
     ax.set_ylim(0, None)
     ax.set_xlim(-0.04, 1.04)
     room = 0.07 * ax.get_ylim()[1]
-    places = _spread([*ends, start], room)
+    places = spread([*ends, start], room)
     for (name, colour, marker), end, place in zip(names, ends, places, strict=False):
-        _beside(ax, name, place, end, colour, marker)
-    _beside(ax, "the text that all\nstarted from", places[-1], start, QUIET, "")
+        beside(ax, name, place, end, colour, marker)
+    beside(ax, "the text that all\nstarted from", places[-1], start, QUIET, "")
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["the one", "", "half-way", "", "the other"])
     ax.set_xlabel("On the line from the soft prompt of one seed to that of another")
     ax.set_ylabel(f"Loss on {controls.reviews} test reviews")
@@ -123,7 +166,7 @@ def plot_between_seeds(controls: Controls) -> "Figure":
         f"Cosine of the moves of two seeds: {mean_and_reach(controls.cosines)}. "
         f"Random moves: 0 ± {figure(chance_cosine(controls))}"
     )
-    _title(chart, title, cosines)
+    head(chart, title, cosines)
     lines = "; ".join(
         f"{name} {', '.join(figure(score.loss) for _, score in line.points)}"
         for (name, *_), line in zip(names, controls.lines, strict=False)
@@ -181,7 +224,7 @@ def plot_attention(controls: Controls) -> "Figure":
     bar.set_label("Share of attention (darker is more; square-root scale)")
     bar.ax.yaxis.set_major_formatter(lambda share, _: percent(share))
     title = _title_of_attention(controls)
-    _title(chart, title)
+    head(chart, title)
     return finished(
         chart,
         f"{title}. Three maps of layers by virtual tokens. Share of the last token's attention, the mean over layers "
@@ -209,9 +252,8 @@ def plot_transfer(controls: Controls) -> "Figure":
     passes = controls.plan.tickets.num_epochs
     chart, (ax,) = new_figure(1, (8.6, 4.4))
     ends = []
-    for (start, scores), (_, marker), (colour, _) in zip(
-        controls.transfer.items(), LINES, _transfer_lines(), strict=False
-    ):
+    for start, scores in controls.transfer.items():
+        colour, marker = STARTS_STYLES[start]
         means = [float(np.mean(after_pass(scores, number))) for number in range(passes + 1)]
         width = 2.4 if start == REVIEWS_TUNED else 1.4
         ax.plot(range(passes + 1), means, color=colour, marker=marker, linewidth=width)
@@ -221,20 +263,16 @@ def plot_transfer(controls: Controls) -> "Figure":
         ends.append((STARTS_AS[start], means, colour, marker))
     ax.set_xlim(-0.15, passes + 0.15)
     low, high = ax.get_ylim()
-    places = _spread([means[-1] for _, means, *_ in ends], 0.07 * (high - low))
+    places = spread([means[-1] for _, means, *_ in ends], 0.07 * (high - low))
     for (name, means, colour, marker), place in zip(ends, places, strict=True):
-        _beside(ax, name, place, means[-1], colour, marker)
+        beside(ax, name, place, means[-1], colour, marker)
     ax.set_xticks(range(passes + 1), ["before", *map(str, range(1, passes + 1))])
     ax.set_xlabel("Passes over the tickets")
     ax.set_ylabel(f"Accuracy on {controls.tickets} held-back tickets")
     title = _title_of_transfer(controls)
-    _title(chart, title, "Lines: means over the seeds. Small marks: each seed")
+    head(chart, title, "Lines: means over the seeds. Small marks: each seed")
     said = "; ".join(f"{name} {', '.join(map(figure, means))}" for name, means, *_ in ends)
     return finished(chart, f"{title}. Mean accuracy before tuning and after each pass, by start: {said}.")
-
-
-def _transfer_lines() -> Sequence[tuple[str, str]]:
-    return LINES[2], LINES[0], LINES[1], LINES[3]
 
 
 def _title_of_transfer(controls: Controls) -> str:
@@ -245,43 +283,3 @@ def _title_of_transfer(controls: Controls) -> str:
     if not found:
         return f"Whether tuning on reviews helps on tickets, {controls.tickets} of them cannot tell: {figures}"
     return f"For tickets, tuned on reviews is a {'better' if found > 0 else 'worse'} start than its text: {figures}"
-
-
-def _title(chart: "Figure", finding: str, note: str = "") -> None:
-    """Put what a picture shows above it, from its left edge on, and a note below that."""
-    fewest = len(wrap(finding, TITLE_WIDTH))
-    widths = range(len(finding) // fewest, TITLE_WIDTH + 1)  # the least that takes no further line
-    text = next(fill(finding, width) for width in widths if len(wrap(finding, width)) == fewest)
-    look: dict[str, Any] = {"x": 0.01, "ha": "left", "color": DARK, "parse_math": False}
-    chart.suptitle(text, fontsize=11, fontweight="bold", **look)
-    if note:
-        chart.axes[0].set_title(note, fontsize=9.5, loc="left", color=DARK)
-
-
-def _beside(ax: "Axes", text: str, height: float, end: float, colour: str, marker: Any) -> None:
-    """Name a line at the right of the axes, in its colour, and show its marker."""
-    right = ax.get_yaxis_transform()
-    ax.annotate(
-        text,
-        (1.0, end),
-        xytext=(1.06, height),
-        xycoords=right,
-        textcoords=right,
-        va="center",
-        color=colour,
-        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)},
-        annotation_clip=False,
-    )
-    if marker:
-        ax.plot(1.045, height, marker, color=colour, transform=right, clip_on=False, markersize=5)
-
-
-def _spread(places: Sequence[float], distance: float) -> list[float]:
-    """Move places apart until neighbours are so far from each other; all together as little as possible."""
-    from sklearn.isotonic import isotonic_regression
-
-    order = np.argsort(places, kind="stable")
-    steps = distance * np.arange(len(places))
-    apart = np.empty(len(places))
-    apart[order] = isotonic_regression(np.array(places)[order] - steps) + steps
-    return [float(place) for place in apart]

@@ -10,21 +10,8 @@ import numpy as np
 
 from ..results import Machine
 from ..store import Result
-from .plan import (
-    DRAWN,
-    STARTS,
-    TUNED,
-    VARIANTS,
-    Attention,
-    Cosines,
-    Geometry,
-    Job,
-    Line,
-    Plan,
-    Transfer,
-    Variant,
-    plan_of,
-)
+from .kinds import DRAWN, STARTS, TUNED, VARIANTS, Attention, Cosines, Geometry, Job, Line, Transfer, Variant
+from .plan import Plan, plan_of
 from .reviews import asked_reviews
 from .store import ControlStore
 

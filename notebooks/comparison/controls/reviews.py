@@ -6,7 +6,8 @@ from functools import cache
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
 
 from ..plan import BATCH_SIZE, DATA, TEST_FILES
-from .plan import DRAWN, TICKET_FILES, Job, Line, Plan, Transfer, Tuning, Variant
+from .kinds import DRAWN, Job, Line, Transfer, Tuning, Variant
+from .plan import TICKET_FILES, Plan
 
 
 def asked_reviews(plan: Plan) -> list[TrainingRow]:

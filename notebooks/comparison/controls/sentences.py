@@ -14,22 +14,13 @@ from .facts import (
     peaks,
     ridges,
     share_of_gain,
+    staying_proves,
     still_nearest,
     ticket_hits,
     verdict,
 )
-from .plan import (
-    DEALT,
-    FURTHER,
-    HALF,
-    MOVES,
-    RANDOM,
-    REVIEWS_TUNED,
-    SEARCHED,
-    SHUFFLED,
-    START,
-    TUNED,
-)
+from .kinds import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TUNED, SHUFFLED, START, TUNED
+from .plan import SEARCHED
 from .results import Controls
 from .reviews import count_all_reviews, uncertainty
 from .wording import STARTS_IN_SENTENCES, count, figure, listed, mean_and_reach, percent, reach
@@ -105,9 +96,8 @@ def describe_geometry(controls: Controls) -> str:
         name: figure(float(np.mean([getattr(token, name) for token in tokens])))
         for name in ("moved", "cosine", "predicted", "random_cosine", "other")
     }
-    proves = "So it proves nothing that they stay" if random >= tuned else "So chance alone does not keep so many there"
-    if random < tuned and tuned - random < 0.05 * of:
-        proves = "So that they stay proves next to nothing"
+    nothing = staying_proves(controls)
+    proves = f"So it proves {nothing} that they stay" if nothing else "So chance alone does not keep so many there"
     dimensions = controls.numbers // controls.plan.virtual_tokens
     further = [
         f"{times} times as far: {percent(after_tuned)} and {percent(after_random)}"

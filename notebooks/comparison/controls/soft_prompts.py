@@ -23,7 +23,8 @@ from ..jobs import draw
 from ..networks import BaseModel
 from ..plan import DATA, TRAINING_FILE
 from ..training import tuning_settings
-from .plan import Plan, Tuning
+from .kinds import Tuning
+from .plan import Plan
 
 ASKED_TOGETHER = 24  # rows
 

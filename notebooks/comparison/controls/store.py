@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Result, read_lines, write_lines
-from .plan import KINDS, Job, Plan
+from .kinds import KINDS, Job
+from .plan import Plan
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..tables import quote
 from .facts import after_pass
-from .plan import VARIANTS
+from .kinds import VARIANTS
 from .results import Controls
 from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, reach, unbroken
 

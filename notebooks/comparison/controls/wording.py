@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .plan import (
+from .kinds import (
     DEALT,
     FURTHER,
     HALF,
