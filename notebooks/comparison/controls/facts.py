@@ -94,7 +94,7 @@ def still_nearest(controls: Controls) -> tuple[int, int, int]:
 
 
 def staying_proves(controls: Controls) -> str:
-    """Say what it proves that virtual tokens are still nearest to their words; ``""`` where chance keeps fewer there."""
+    """Say what it proves that virtual tokens stay nearest to their words; ``""`` where chance keeps fewer there."""
     tuned, random, of = still_nearest(controls)
     if random >= tuned:
         return "nothing"

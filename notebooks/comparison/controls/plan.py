@@ -50,9 +50,10 @@ class Plan:
         virtual_tokens: few enough to look at each.
         rows: training reviews.
         seeds: each gives one soft prompt; they have the start in common.
-        every: of each label, every so manieth test review is asked about, to save time.
+        every: of each label, one test review in so many is asked about, to save time.
         draws: of what is random in a control.
-        reaches: how many times as far as in tuning virtual tokens are moved, to see when they leave their words; 1 first.
+        reaches: how many times as far as in tuning virtual tokens are moved, to see when they leave their words; one
+            of them is 1.
         lines: how many of the seeds lines are drawn between, each with each.
         steps: where on the line it is looked, from the first, 0, to the second, 1; the ends are known.
         attention_reviews: how many of these test reviews are looked at for that.
