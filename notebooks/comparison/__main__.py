@@ -6,23 +6,19 @@ interrupted run goes on where it stopped.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from .behaviour import behaviour_of, is_same
 from .jobs import run
 from .methods import METHODS
 from .networks import choose_device
 from .plan import FULL, Job, Measurement, Opening, Plan, Trial
-from .pool import new_pool
+from .pool import new_pool, run_jobs
 from .search import Score
 from .store import Result, Store
 
@@ -46,35 +42,14 @@ def compute(store: Store, jobs: Jobs, device: str, pool: Any, processes: int, ru
     Returns:
         The names of the jobs that failed, each with its error.
     """
-    failed: dict[str, str] = {}
-    running: dict[Future[Result], Job] = {}
-    with tqdm(total=len(store.expected(jobs)), unit="job", file=sys.stderr) as bar:
-        try:
-            while True:
-                busy = {job.name for job in running.values()} | failed.keys()
-                for job in store.missing(jobs):
-                    if len(running) < processes and job.name not in busy:
-                        running[pool.submit(run_job, store.plan, job, device)] = job
-                if not running:
-                    return failed
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    try:
-                        store.put(job, future.result())
-                    except (OSError, BrokenProcessPool):  # of the disk, or of the pool: no other job would fare better
-                        raise
-                    except Exception as error:  # this job alone is at fault, and what needs it stays undone
-                        failed[job.name] = f"{type(error).__name__}: {error}"
-                        bar.write(f"{job.name} failed: {failed[job.name]}", file=sys.stderr)
-                    bar.update()
-                    bar.total = bar.n + len(store.expected(jobs)) - len(failed)
-                    bar.set_postfix_str(job.name)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # or all that wait would still run, for nothing
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+    return run_jobs(
+        missing=partial(store.missing, jobs),
+        expected=partial(store.expected, jobs),
+        submit=lambda job: pool.submit(run_job, store.plan, job, device),
+        put=store.put,
+        pool=pool,
+        processes=processes,
+    )
 
 
 def describe(store: Store) -> str:

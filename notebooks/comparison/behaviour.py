@@ -43,7 +43,7 @@ def behaviour_of(method: Method) -> Behaviour:
         The losses of a few candidates, the margins on a few test reviews, and, of the method whose soft prompt is
         opened, how far each virtual token moved.
     """
-    with _small_network() as model:
+    with small_network() as model:
         plan = Plan(model=model, rows=(32,), seeds=(0,), held_back=16, test_rows=6, opened_rows=2)
         rows, candidates = plan.rows[-1], _candidates(plan, method)
         cell = method, rows, plan.seeds[0], candidates[-1]
@@ -84,7 +84,7 @@ def is_same(one: Any, two: Any) -> bool:
 
 
 @contextmanager
-def _small_network() -> Iterator[str]:
+def small_network() -> Iterator[str]:
     """Make a Llama of random weights, and give its folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -62,20 +62,25 @@ def run(plan: Plan, job: Job, device: str = "cpu") -> Result:
     Raises:
         FloatingPointError: if training gives no numbers, other than in a trial.
     """
-    base = BaseModel(plan.model, device, is_kept=False) if isinstance(job, COSTS) else _kept_model(plan.model, device)
+    base = BaseModel(plan.model, device, is_kept=False) if isinstance(job, COSTS) else kept_model(plan.model, device)
     try:
-        return _result(job, plan, base) | {
-            "date": datetime.now(UTC).date().isoformat(),
-            "machine": machine(device),
-            "versions": {name: version(name) for name in LIBRARIES},
-        }
+        return _result(job, plan, base) | made(device)
     finally:
         gc.collect()  # networks refer to themselves
         torch.cuda.empty_cache()  # to leave a GPU's memory to the processes beside this one
 
 
+def made(device: str) -> Result:
+    """Say when a result was made, on which machine, and by which versions of the libraries."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(device),
+        "versions": {name: version(name) for name in LIBRARIES},
+    }
+
+
 @cache
-def _kept_model(source: str, device: str) -> BaseModel:
+def kept_model(source: str, device: str) -> BaseModel:
     """Give the base model that the jobs of this process share."""
     gc.freeze()  # what is imported by now will not be looked through after each job
     return BaseModel(source, device)

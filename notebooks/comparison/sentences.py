@@ -12,10 +12,15 @@ def describe_machines(comparison: Comparison) -> str:
     Args:
         comparison: what ``load`` returns.
     """
-    return f"Accuracies: {_list(comparison.machines)}. Times and memory: {_list(comparison.timed_on)}."
+    return f"Accuracies: {list_machines(comparison.machines)}. Times and memory: {list_machines(comparison.timed_on)}."
 
 
-def _list(machines: Sequence[tuple[Machine, int]]) -> str:
+def list_machines(machines: Sequence[tuple[Machine, int]]) -> str:
+    """Name machines, with the number of results of each if there are several.
+
+    Args:
+        machines: each with this number.
+    """
     if len(machines) == 1:
         return _describe(machines[0][0])
     return "; ".join(f"{_describe(machine)} ({count} results)" for machine, count in machines)

@@ -1,7 +1,7 @@
 """The file of results: what they all depend on, then each method with its settings, then one result a line."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,23 +39,19 @@ class Store:
             ValueError: if a line is not what it should be, with its number and what to do.
         """
         store = cls(path, plan, plan.settings())
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
         fits = False
-        for number, line in enumerate(text.splitlines(), start=1):
-            try:
-                record = json.loads(line)
-                if number == 1:
-                    fits = record["plan"] == store.settings
-                elif fits:
-                    store._take(record)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"Line {number} of {path} is no result. Put the file back as it was, with git for instance, or "
-                    "delete the line and run `make compare`."
-                ) from error
+
+        def take(number: int, record: Result) -> None:
+            nonlocal fits
+            if number == 1:
+                fits = record["plan"] == store.settings
+            elif fits:
+                store._take(record)
+
+        read_lines(path, take)
         return store
 
-    def _take(self, record: dict[str, Any]) -> None:
+    def _take(self, record: Result) -> None:
         """Take over a line of the file, if it fits the plan."""
         if "settings" in record:
             methods = {method.name: method for method in self.plan.methods}
@@ -189,7 +185,38 @@ class Store:
             for method in self.plan.methods
         ]
         records += [self.results[name] for name in sorted(self.results)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")
-        new.write_text("".join(json.dumps(record, allow_nan=False) + "\n" for record in records), encoding="utf-8")
-        new.replace(self.path)
+        write_lines(self.path, records)
+
+
+def read_lines(path: Path, take: Callable[[int, Result], None]) -> None:
+    """Read a file of one record a line; no file is as good as an empty one.
+
+    Args:
+        path: of the file.
+        take: gets the number of each line, from 1, and its record.
+
+    Raises:
+        ValueError: if a line is not what it should be, with its number and what to do.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            take(number, json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"Line {number} of {path} is no result. Put the file back as it was, with git for instance, or "
+                "delete the line and run `make compare`."
+            ) from error
+
+
+def write_lines(path: Path, records: Iterable[Result]) -> None:
+    """Write a file of one record a line, whole or not at all.
+
+    Args:
+        path: of the file.
+        records: for JSON.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text("".join(json.dumps(record, allow_nan=False) + "\n" for record in records), encoding="utf-8")
+    new.replace(path)

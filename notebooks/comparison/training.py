@@ -363,7 +363,7 @@ class SoftPromptClassifier(TrainedClassifier):
 
 @prepare.register
 def _(method: PromptTuning, candidate: Recipe, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
-    settings = _tuning_settings(candidate, seed, method.virtual_tokens, method.init_method)
+    settings = tuning_settings(candidate, seed, method.virtual_tokens, method.init_method)
     return SoftPromptClassifier(base, rows, settings)
 
 
@@ -418,7 +418,7 @@ class AdaptedClassifier(TrainedClassifier):
 
 @prepare.register
 def _(method: GradientMethod, candidate: Recipe, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
-    settings = _tuning_settings(candidate, seed)
+    settings = tuning_settings(candidate, seed)
     torch.manual_seed(seed)
     adapted = adapt(method, base.network_to_change(), base.tokenizer, settings.init_text or "")
     return AdaptedClassifier(base, rows, settings, adapted)
@@ -475,7 +475,15 @@ def _(method: FullFineTuning, network: Any, tokenizer: Any, text: str) -> Adapte
     return Adapted(network.requires_grad_(True), TransformersModel(network))
 
 
-def _tuning_settings(recipe: Recipe, seed: int, virtual_tokens: int = 1, init_method: str = "random") -> TuningSettings:
+def tuning_settings(recipe: Recipe, seed: int, virtual_tokens: int = 1, init_method: str = "random") -> TuningSettings:
+    """Write a recipe as settings of the engine.
+
+    Args:
+        recipe: how to train.
+        seed: of the rows' order and of a random start.
+        virtual_tokens: of a soft prompt, if there is one.
+        init_method: how it starts, ``"text"`` or ``"random"``.
+    """
     lesson = lesson_settings()
     examples = lesson["init_text"] if recipe.shows_examples else ""
     return TuningSettings(
