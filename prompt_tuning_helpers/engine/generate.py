@@ -6,12 +6,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from .answer import Answer, Request
 from .causal_model import KVCache
 from .constrained_decoding import constrain
 from .errors import EngineClosed, UnavailableModel, UnusableModel, UnusablePrompt
@@ -28,40 +28,6 @@ PREFIX_CACHE_TOKENS = 8192  # capacity for earlier prompts, which later ones may
 READ_TOGETHER = 1024  # tokens of a prompt: what a step takes in memory and time does not grow with the prompt then
 LEAST_SHARED = 16  # leading tokens of prompts, for which it is worth a step of its own to read them once
 DESCRIBED_TOGETHER = 256  # tokens of an input; each needs a number for every token of the vocabulary
-
-
-@dataclass
-class _Request:
-    prompt: str
-    parameters: GenerationParameters
-    soft_prompt: Path | None
-    on_part: Callable[[Generation], None] | None
-    future: Future[Generation]
-
-
-@dataclass
-class _Answer:
-    """A request in progress."""
-
-    request: _Request
-    tokens: list[int]  # of the prompt
-    cache: KVCache
-    waiting: list[int]  # tokens that the model has not read yet
-    sampler: Sampler
-    virtual_tokens: int
-    deadline: float
-    input_tokens: tuple[Token, ...] = ()
-    generated: list[int] = field(default_factory=list)
-    described: list[Token] = field(default_factory=list)  # those generated, if that was asked for
-    text: str = ""
-    unstoppable: int = 0  # characters that are too early for a stop sequence to count
-    sent: int = 0
-    sent_tokens: int = 0
-
-    @property
-    def tokens_read(self) -> int:
-        """The number of tokens of the prompt and the answer that the model has read, those of a soft prompt aside."""
-        return self.cache.length - self.virtual_tokens
 
 
 @dataclass(frozen=True)
@@ -88,7 +54,7 @@ class Generator:
 
     def __init__(self, loader: Callable[[], LoadedModel]) -> None:
         self._loader = loader
-        self._requests: queue.Queue[_Request | None] = queue.Queue()
+        self._requests: queue.Queue[Request | None] = queue.Queue()
         self._loaded: LoadedModel | None = None
         self._prefix_cache: OrderedDict[tuple[Path | None, tuple[int, ...]], KVCache] = OrderedDict()
         self._soft_prompts: OrderedDict[Path, _ComputedSoftPrompt] = OrderedDict()
@@ -114,12 +80,12 @@ class Generator:
         Returns:
             The future answer; it raises an EngineError if there is none.
         """
-        future: Future[Generation] = Future()
+        request = Request(prompt, parameters, soft_prompt, on_part, Future())
         if self._closed:
-            _fail(future, EngineClosed())
+            request.fail(EngineClosed())
         else:
-            self._requests.put(_Request(prompt, parameters, soft_prompt, on_part, future))
-        return future
+            self._requests.put(request)
+        return request.future
 
     def close(self) -> None:
         """Stop the thread; requests that are not answered yet fail."""
@@ -129,7 +95,7 @@ class Generator:
 
     def _run(self) -> None:
         """Answer requests until the generator is closed, then fail those that are left."""
-        active: list[_Answer] = []
+        active: list[Answer] = []
         while not self._closed:
             self._admit(active)
             try:
@@ -137,16 +103,16 @@ class Generator:
                     self._step(active)
             except Exception as error:  # the thread must outlive any one batch
                 for answer in active:
-                    _fail(answer.request.future, error)
+                    answer.request.fail(error)
                 active.clear()
         for answer in active:
-            _fail(answer.request.future, EngineClosed())
+            answer.request.fail(EngineClosed())
         while not self._requests.empty():
             request = self._requests.get()
             if request:
-                _fail(request.future, EngineClosed())
+                request.fail(EngineClosed())
 
-    def _admit(self, active: list[_Answer]) -> None:
+    def _admit(self, active: list[Answer]) -> None:
         """Move waiting requests into the batch; wait for one only if there is nothing else to do."""
         while len(active) < MAX_BATCH:
             try:
@@ -160,10 +126,10 @@ class Generator:
             try:
                 answer = self._prepare(request, active)
             except Exception as error:  # this request alone is at fault
-                _fail(request.future, error)
+                request.fail(error)
                 continue
             if request.parameters.max_new_tokens == 0:
-                _finish(answer, "max_tokens")
+                answer.finish("max_tokens")
             else:
                 active.append(answer)
 
@@ -173,7 +139,7 @@ class Generator:
             self._loaded.choose_threads()
         return self._loaded
 
-    def _prepare(self, request: _Request, active: list[_Answer]) -> _Answer:
+    def _prepare(self, request: Request, active: list[Answer]) -> Answer:
         """Encode a request's prompt and find a cache to resume from.
 
         Args:
@@ -211,7 +177,7 @@ class Generator:
             cache, described = self._describe_input(loaded, request, tokens)
         else:
             cache = self._longest_cached_prefix(loaded, request.soft_prompt, tokens, active)
-        return _Answer(
+        return Answer(
             request=request,
             tokens=tokens,
             cache=cache,
@@ -238,7 +204,7 @@ class Generator:
         constraint = constrain(parameters.guide, loaded) if parameters.guide else None
         return Sampler(parameters, loaded.end_tokens, tokens, constraint)
 
-    def _describe_input(self, loaded: LoadedModel, request: _Request, tokens: list[int]) -> tuple[KVCache, list[Token]]:
+    def _describe_input(self, loaded: LoadedModel, request: Request, tokens: list[int]) -> tuple[KVCache, list[Token]]:
         """Say how likely each token of an input was; return also the cache of all of them but the last."""
 
         def read(logits: torch.Tensor, named: list[int]) -> list[Token]:
@@ -279,7 +245,7 @@ class Generator:
         return self._soft_prompts[folder]
 
     def _longest_cached_prefix(
-        self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int], active: list[_Answer]
+        self, loaded: LoadedModel, soft_prompt: Path | None, tokens: list[int], active: list[Answer]
     ) -> KVCache:
         """Return a cache to resume from: of the longest prefix of another prompt, or of the soft prompt alone."""
         virtual = self._soft_prompts[soft_prompt].cache.length if soft_prompt else 0
@@ -305,7 +271,7 @@ class Generator:
             return self._soft_prompts[soft_prompt].cache.copy(virtual)
         return loaded.model.new_cache()
 
-    def _cache_prefix(self, loaded: LoadedModel, answer: _Answer) -> None:
+    def _cache_prefix(self, loaded: LoadedModel, answer: Answer) -> None:
         """Keep an answer's keys and values for later prompts; the least recently used make room for them."""
         if not loaded.model.can_reuse or answer.cache.capacity > PREFIX_CACHE_TOKENS:
             return
@@ -315,7 +281,7 @@ class Generator:
         while sum(cache.capacity for cache in self._prefix_cache.values()) > PREFIX_CACHE_TOKENS:
             self._prefix_cache.popitem(last=False)
 
-    def _step(self, active: list[_Answer]) -> None:
+    def _step(self, active: list[Answer]) -> None:
         """Give each answer one more token."""
         active[:] = [answer for answer in active if not answer.request.future.cancelled()]
         if not active:
@@ -333,13 +299,13 @@ class Generator:
                 reason = self._advance(loaded, answer, scores)
             except Exception as error:  # the other answers must not suffer for this one
                 active.remove(answer)
-                _fail(answer.request.future, error)
+                answer.request.fail(error)
                 continue
             if reason:
                 active.remove(answer)
                 self._cache_prefix(loaded, answer)
 
-    def _advance(self, loaded: LoadedModel, answer: _Answer, scores: torch.Tensor) -> str | None:
+    def _advance(self, loaded: LoadedModel, answer: Answer, scores: torch.Tensor) -> str | None:
         """Give an answer its next token; return why it is complete, or ``None`` if it is not."""
         if not scores.max().isfinite():
             raise _no_numbers(answer.request.soft_prompt)
@@ -350,12 +316,12 @@ class Generator:
         answer.waiting = [token]
         reason = self._read(loaded, answer, token)
         if reason:
-            _finish(answer, reason)
-        elif answer.request.on_part:
-            _send(answer, final=False)
+            answer.finish(reason)
+        else:
+            answer.send(final=False)
         return reason
 
-    def _read(self, loaded: LoadedModel, answer: _Answer, token: int) -> str | None:
+    def _read(self, loaded: LoadedModel, answer: Answer, token: int) -> str | None:
         """Bring an answer's text up to date; return why it is complete, or ``None`` if it is not."""
         parameters = answer.request.parameters
         if token in answer.sampler.end_tokens:
@@ -376,13 +342,13 @@ class Generator:
         return None
 
 
-def _read_shared_tokens(loaded: LoadedModel, active: list[_Answer]) -> None:
+def _read_shared_tokens(loaded: LoadedModel, active: list[Answer]) -> None:
     """Let the model read once what new prompts begin with alike, such as the examples of few-shot prompts.
 
     In a causal model, the keys and values of leading tokens depend on nothing after them, so all of these prompts may
     have copies of the same ones.
     """
-    groups: dict[tuple[object, ...], list[_Answer]] = {}
+    groups: dict[tuple[object, ...], list[Answer]] = {}
     for answer in active:
         begin = tuple(answer.tokens[: answer.tokens_read + LEAST_SHARED])
         if len(answer.waiting) > LEAST_SHARED:
@@ -407,7 +373,7 @@ def _extend(loaded: LoadedModel, caches: list[KVCache], tokens: list[list[int]])
     return loaded.model.extend(caches, inputs)
 
 
-def _cut(answer: _Answer) -> bool:
+def _cut(answer: Answer) -> bool:
     """Cut an answer's text at the first stop sequence that ends late enough; tell whether there is one."""
     parameters = answer.request.parameters
     places = [
@@ -421,35 +387,6 @@ def _cut(answer: _Answer) -> bool:
     return True
 
 
-def _send(answer: _Answer, final: bool) -> None:
-    """Send new text, but no half character and nothing that a stop sequence could still remove."""
-    held_back = 0 if final else max((len(stop) - 1 for stop in answer.request.parameters.stop_sequences), default=0)
-    ready = answer.text[: len(answer.text) - held_back]
-    if not final:
-        ready = ready.rstrip("\ufffd")
-    if answer.request.on_part and len(ready) > answer.sent:
-        part = replace(
-            _generation(answer, "not_finished"),
-            text=ready[answer.sent :],
-            tokens=tuple(answer.described[answer.sent_tokens :]),
-            input_tokens=answer.input_tokens if answer.sent == 0 else (),
-        )
-        answer.request.on_part(part)
-        answer.sent, answer.sent_tokens = len(ready), len(answer.described)
-
-
-def _generation(answer: _Answer, reason: str) -> Generation:
-    return Generation(
-        text=answer.text,
-        input_token_count=len(answer.tokens),
-        generated_token_count=len(answer.generated),
-        stop_reason=reason,
-        seed=answer.sampler.seed if answer.request.parameters.decoding_method == "sample" else None,
-        tokens=tuple(answer.described),
-        input_tokens=answer.input_tokens,
-    )
-
-
 def _no_numbers(soft_prompt: Path | None) -> UnusableModel:
     if soft_prompt:
         return unusable(soft_prompt, "with it, the model computes scores that are no numbers")
@@ -457,16 +394,3 @@ def _no_numbers(soft_prompt: Path | None) -> UnusableModel:
         "The base model computes scores that are no numbers for this prompt: its weights are damaged. Save or copy the "
         "model to its folder again, then start the runtime again."
     )
-
-
-def _finish(answer: _Answer, reason: str) -> None:
-    if answer.request.on_part:
-        _send(answer, final=True)
-    # A future counts as running only now, so that it can be cancelled until its answer is there.
-    if answer.request.future.set_running_or_notify_cancel():
-        answer.request.future.set_result(_generation(answer, reason))
-
-
-def _fail(future: Future[Any], error: Exception) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_exception(error)
