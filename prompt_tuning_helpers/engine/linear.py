@@ -19,14 +19,17 @@ class FrozenLinear:
     Args:
         weight: ``[outputs, inputs]``.
         bias: ``[outputs]``; none by default.
+        is_kept: whether the weight stays in memory as it is, since something else uses it, too.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, is_kept: bool = False) -> None:
         weight = weight.detach()
         self._bias = None if bias is None else bias.detach()
         self._packed = _CAN_PACK and weight.device.type == "cpu" and weight.dtype == torch.float32
         self._weight = _pack(weight) if self._packed else weight
-        self._transposed: Tensor | None = None  # packed too, once a gradient is asked for
+        # [inputs, outputs], in place of the packed weights once a gradient is asked for.
+        self._both_ways: Tensor | None = None
+        self._kept = weight if is_kept else None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs ``[N, inputs]`` to outputs ``[N, outputs]``."""
@@ -36,14 +39,26 @@ class FrozenLinear:
         return product
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Multiply with the packed weights, unseen by autograd."""
+        """Multiply, unseen by autograd."""
         return _multiply(inputs, self._weight, self._bias)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the inputs, ``[N, inputs]``, from that of the outputs, ``[N, outputs]``."""
-        if self._transposed is None:
-            self._transposed = _pack(self._weight.to_dense().t().contiguous())
-        return _multiply(gradient, self._transposed)
+        if self._both_ways is None:
+            self.serve_both_ways()
+        assert self._both_ways is not None
+        return _multiply(gradient, self._both_ways)
+
+    def serve_both_ways(self) -> None:
+        """Lay the weights out so that they serve outputs and gradients alike.
+
+        Packed ones serve one direction, and a second packing would take as much memory again. As they are, they serve
+        both as fast for as many rows as a training step has; only for a few rows, as when decoding, packed ones are
+        faster.
+        """
+        if self._packed and self._both_ways is None:
+            plain = self._weight.to_dense().t().contiguous() if self._kept is None else self._kept.t()
+            self._both_ways, self._weight = plain, plain.t()
 
 
 class _PackedProduct(torch.autograd.Function):
