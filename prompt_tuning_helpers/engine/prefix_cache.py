@@ -65,6 +65,7 @@ class PrefixCache:
             self._soft_prompts[folder] = ComputedSoftPrompt(cache, logits[0], soft_prompt.verbalizer)
             if len(self._soft_prompts) > MAX_SOFT_PROMPTS:
                 self._soft_prompts.popitem(last=False)
+        self._soft_prompts.move_to_end(folder)
         return self._soft_prompts[folder]
 
     def longest_prefix(
