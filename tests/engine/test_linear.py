@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prompt_tuning_helpers.engine import linear
+from prompt_tuning_helpers.engine import onednn
 from prompt_tuning_helpers.engine.linear import FrozenLinear
 
 SHAPES = [(1, 1, 1), (1, 96, 48), (7, 48, 96), (333, 96, 160), (0, 16, 16)]
@@ -16,7 +16,7 @@ SHAPES = [(1, 1, 1), (1, 96, 48), (7, 48, 96), (333, 96, 160), (0, 16, 16)]
 def test_product_and_gradient(
     rows: int, outputs: int, inputs: int, layout: str, with_bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear, "_CAN_PACK", linear._CAN_PACK and layout != "as given")
+    monkeypatch.setattr(onednn, "_IS_THERE", onednn._IS_THERE and layout != "as given")
     generator = torch.Generator().manual_seed(rows)
     weight = torch.randn(outputs, inputs, generator=generator)
     values = torch.randn(rows, inputs, generator=generator)
