@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -113,16 +113,26 @@ def bear(credentials: Credentials, project_id: str, pid: int, clients: int = CLI
     prompts = datasets.load_rows(reviews_path("test"))["input"][:PROMPTS]
     with _deployments_beside_training(credentials, project_id) as deployments:
         questions = [(Target.deployment(deployment), prompt) for deployment in deployments for prompt in prompts]
-        with _connect(credentials) as ask:
-            expected = {question: ask(question) for question in questions}
+        expected = ask_one_by_one(credentials, questions)
         if len(set(expected.values())) < len(expected) / 2:
             raise RuntimeError("The answers are too much alike for a mixed-up one to be noticed.")
         return ask_from_many(credentials, expected, pid, clients, requests)
 
 
+def ask_one_by_one(credentials: Credentials, questions: Iterable[Question]) -> dict[Question, str]:
+    """Give the answer to each question, asked by one client while no other asks.
+
+    Args:
+        credentials: of a runtime.
+        questions: what is asked.
+    """
+    with _connect(credentials) as ask:
+        return {question: ask(question) for question in questions}
+
+
 def ask_from_many(
     credentials: Credentials,
-    expected: dict[Question, str] | list[Question],
+    expected: dict[Question, str],
     pid: int,
     clients: int = CLIENTS,
     requests: int = REQUESTS,
@@ -131,15 +141,13 @@ def ask_from_many(
 
     Args:
         credentials: of a runtime.
-        expected: the questions, each with its answer; without, they are asked one by one before.
+        expected: the questions, each with the answer that it gets alone.
         pid: the server's process.
         clients: how many.
         requests: of each client.
     """
     with ExitStack() as connections:
         asks = [connections.enter_context(_connect(credentials)) for _ in range(clients)]
-        if isinstance(expected, list):
-            expected = {question: asks[0](question) for question in expected}
         _ask_all(asks, expected, min(WARM_UP_REQUESTS, requests))
         process = psutil.Process(pid)
         before = process.memory_info().rss

@@ -35,7 +35,7 @@ from prompt_tuning_helpers.engine.soft_prompt import load
 from prompt_tuning_helpers.lesson import reviews_path
 from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, running_endpoint
 
-from .load import Load, Target, ask_from_many
+from .load import Load, Target, ask_from_many, ask_one_by_one
 from .measure import in_turn, seconds
 
 NEW_TOKENS = 10
@@ -190,10 +190,12 @@ def loads(tuned: Lesson, requests: int = LOAD_REQUESTS) -> tuple[Load, Load]:
         Target.deployment(tuned.tuned.deployment_id),
         Target.base_model(connection.models[0], connection.project_id),
     )
-    of_tuned, of_base = (
-        ask_from_many(connection.credentials, [(target, prompt) for prompt in prompts], tuned.pid, requests=requests)
-        for target in targets
-    )
+
+    def bear(target: Target) -> Load:
+        expected = ask_one_by_one(connection.credentials, [(target, prompt) for prompt in prompts])
+        return ask_from_many(connection.credentials, expected, tuned.pid, requests=requests)
+
+    of_tuned, of_base = map(bear, targets)
     return of_tuned, of_base
 
 

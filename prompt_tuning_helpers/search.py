@@ -189,7 +189,8 @@ def search_settings(
     tried = tuple(dict.fromkeys(rates)) or rates_for(unit_of("text", rms))
     candidates = [Candidate(rate, place) for place, _ in enumerate(starts, start=1) for rate in tried]
     plan = plan_rounds(len(candidates), len(training), base.batch_size * base.accumulate_steps)
-    judge = Judge(asked, tuple(labels) or labels_in([row["output"] for row in [*training, *asked]]), score)
+    known = tuple(labels) or labels_in([row["output"] for row in [*training, *asked]])
+    judge = Judge(asked, known, score)
     _announce(tried, plan, len(asked), is_local=local is not None)
     searching = Runs(client, base_model, base, starts, training, judge, plan, every, local is not None, minutes)
     ended_early = searching.make(candidates)
@@ -200,7 +201,8 @@ def search_settings(
     found = replace(base, learning_rate=best.learning_rate, verbalizer=template, init_text=text)
     if settings is None:
         whole = len(training) + (len(asked) if held_back is None else 0)
-        found = replace(found, num_epochs=full_epochs(whole, base.batch_size * base.accumulate_steps))
+        rows_per_update = base.batch_size * base.accumulate_steps
+        found = replace(found, num_epochs=full_epochs(whole, rows_per_update, len(known)))
     return SettingsSearch(found, best, tuple(searching.trials), starts, len(asked), ended_early)
 
 

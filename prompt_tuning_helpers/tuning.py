@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from ._metrics import metrics_of
 from ._outcome import has_ended, how_it_failed, how_it_went
 from ._progress import Meter, progress_of
 from ._sdk import ProgressLine, add_advice, is_passing, is_rate_limit, quiet_sdk, status_code
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ibm_watsonx_ai.foundation_models.prompt_tuner import PromptTuner
 
 ENOUGH_SEEN = 0.1  # part of a run, from which its speed is known
+WAITED = 0.01  # part of the time that a run has reported for, after which it is looked at again
 
 
 class TuningError(RuntimeError):
@@ -64,7 +66,8 @@ def watch(
 
     Args:
         run: the tuner whose ``run(..., background_mode=True)`` was called, or a client and the run's id.
-        every: seconds between two requests.
+        every: seconds between two requests. A run that has reported for longer than a hundred times that is asked for
+            less often: each answer has all metrics so far.
         patience: seconds without any answer from the service after which watching ends.
         minutes: the longest that the run may take, from its first report on; by default, as long as it needs. One
             that would take longer at the speed of its first tenth is cancelled.
@@ -99,7 +102,7 @@ def follow(
 
     Args:
         run: as in ``watch``, like all that follows.
-        every: seconds between two requests.
+        every: seconds between two requests, or more.
         patience: seconds without an answer.
         minutes: the longest that the run may take.
         pause: waits.
@@ -184,6 +187,7 @@ def _polls(
         ConnectionLostError: if it has not answered for longer than ``patience``.
     """
     heard = time.monotonic()
+    reports_since: float | None = None
     while True:
         try:
             with quiet_sdk():
@@ -195,12 +199,17 @@ def _polls(
             if time.monotonic() - heard > patience:
                 raise _lost(training_id, patience, problem) from problem
             yield None
+            pause(every)
         else:
-            heard = time.monotonic()
             yield details
             if has_ended(details):
                 return
-        pause(every)
+            now = time.monotonic()
+            if reports_since is None and metrics_of(details):
+                reports_since = now
+            # Each answer has a record for each step so far: at a fixed pace, they would cost the square of the steps.
+            pause(every if reports_since is None else max(every, WAITED * (now - reports_since)))
+            heard = time.monotonic()  # the service is not silent while it is not asked
 
 
 def _lost(training_id: str, patience: float, problem: Exception) -> ConnectionLostError:

@@ -165,6 +165,40 @@ def test_each_poll_is_yielded_and_one_without_an_answer_is_none() -> None:
     assert pauses == [2.0, 2.0, 2.0]
 
 
+def test_the_longer_a_run_reports_the_less_often_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But no less often while it waits for its turn, and its end is seen within a hundredth of its time."""
+    clock = mock.Mock(return_value=0.0)
+    monkeypatch.setattr("prompt_tuning_helpers.tuning.time.monotonic", clock)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.return_value += seconds
+
+    def ask() -> dict[str, Any]:
+        if clock.return_value < 1_000:
+            return details("queued")
+        return details("running" if clock.return_value < 11_000 else "completed", metric(0, 2.0))
+
+    list(_polls("run-1", ask, 2.0, 300.0, pause))
+    assert pauses[:600] == [2.0] * 600
+    assert pauses == sorted(pauses)
+    assert len(pauses) < 1_100  # and not 5,500
+    assert 11_000 <= clock.return_value <= 11_100
+
+
+def test_the_service_is_not_silent_while_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = mock.Mock(return_value=0.0)
+    monkeypatch.setattr("prompt_tuning_helpers.tuning.time.monotonic", clock)
+    running, completed = details("running", metric(0, 2.0)), details("completed")
+    ask = mock.Mock(side_effect=[running, httpx.ConnectError("gone"), completed])
+
+    def pause(seconds: float) -> None:
+        clock.return_value += 400
+
+    assert list(_polls("run-1", ask, 2.0, 300.0, pause)) == [running, None, completed]
+
+
 def test_each_poll_is_shown_until_the_run_has_ended() -> None:
     completed = details("completed")
     with mock.patch("prompt_tuning_helpers.tuning.ProgressLine") as line:

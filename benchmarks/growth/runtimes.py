@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 from ibm_watsonx_ai import APIClient
-from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.foundation_models import ModelInference
 from ibm_watsonx_ai.helpers import DataConnection
 
@@ -28,6 +27,7 @@ from prompt_tuning_helpers.runtime.store.state import State, read_secrets
 from prompt_tuning_helpers.runtime.store.trainings import Trainings
 
 from .point import MIB, Point, timed
+from .tuner import client_and_tuner
 
 SIZES = (10, 100, 1_000)
 CALLS = 50  # where one takes milliseconds
@@ -84,15 +84,7 @@ def _tune_one(state: State) -> None:
     """Tune on the lesson's rows."""
     connection = connect(model="tiny", state=state.root)
     try:
-        client: Any = APIClient(connection.credentials, project_id=connection.project_id)
-        experiment: Any = TuneExperiment(connection.credentials, project_id=connection.project_id)
-        tuner = experiment.prompt_tuner(
-            name="growth",
-            task_id=experiment.Tasks.CLASSIFICATION,
-            base_model="local/tiny-random-llama",
-            num_epochs=3,
-            max_input_tokens=512,
-        )
+        client, tuner = client_and_tuner(connection, num_epochs=3, max_input_tokens=512)
         asset = datasets.upload(client, reviews_path("train"))
         tuner.run([DataConnection(data_asset_id=asset)], background_mode=True)
         watch(tuner, every=1)

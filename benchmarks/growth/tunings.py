@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from ibm_watsonx_ai import APIClient
-from ibm_watsonx_ai.experiment import TuneExperiment
 from ibm_watsonx_ai.helpers import DataConnection
 
 from prompt_tuning_helpers import connect, datasets, watch
@@ -25,6 +22,7 @@ from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, stop_recor
 
 from ..peak_memory import peak_memory_mb
 from .point import Point, memory_growth, timed
+from .tuner import client_and_tuner
 
 SIZES = (300, 3_000, 30_000)
 BATCH_SIZE = 8
@@ -78,15 +76,7 @@ def _through_the_sdk(file: Path, rows: int) -> Iterator[Point]:
     assert endpoint is not None
     pid = endpoint.pid
     try:
-        client: Any = APIClient(connection.credentials, project_id=connection.project_id)
-        experiment: Any = TuneExperiment(connection.credentials, project_id=connection.project_id)
-        tuner = experiment.prompt_tuner(
-            name="growth",
-            task_id=experiment.Tasks.CLASSIFICATION,
-            base_model="local/tiny-random-llama",
-            num_epochs=1,
-            batch_size=BATCH_SIZE,
-        )
+        client, tuner = client_and_tuner(connection, num_epochs=1, batch_size=BATCH_SIZE)
         with memory_growth(pid) as memory:
             assets: list[str] = []
             yield Point(

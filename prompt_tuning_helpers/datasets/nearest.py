@@ -120,9 +120,9 @@ class _Texts:
         if not texts or not others:
             return
         rarest = (self._rarest[texts] @ self._rarest[others].T).tocoo()
-        one, other = np.array(texts)[rarest.row], np.array(others)[rarest.col]
-        possible = rarest.data >= self._least_shared[one]
-        one, other = one[possible], other[possible]
+        # Most pairs end here, so the others alone are looked up.
+        possible = rarest.data >= self._least_shared[texts][rarest.row]
+        one, other = np.array(texts)[rarest.row[possible]], np.array(others)[rarest.col[possible]]
         for start in range(0, len(one), COMPARED):
             i, j = one[start : start + COMPARED], other[start : start + COMPARED]
             shared = np.asarray(self._rows[i].multiply(self._rows[j]).sum(axis=1)).ravel()

@@ -48,6 +48,9 @@ class CausalModel(ABC):
     can_reuse: bool  # whether the beginning of a cache can be copied, so that another sequence resumes from there
     shares_prefix: bool = True  # whether the rows of a step share what the prefix computes
 
+    def prepare_for_gradients(self) -> None:  # noqa: B027 most models need nothing
+        """Make ready to be trained with, before the first step; answering may be slower afterwards."""
+
     @abstractmethod
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""

@@ -1,32 +1,35 @@
 """Products with frozen weights: exact in float32, and laid out in memory as the processor reads them fastest."""
 
-import platform
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# oneDNN, which comes with PyTorch, multiplies with weights that it has laid out for its own kernels: the same sums,
-# in another order. PyTorch's compiler does the same to frozen weights. In pairs on two cores, a training step was 1.19
-# times as fast as with F.linear, and a decoding step 1.4 to 2.2 times.
-_CAN_PACK = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+from . import onednn
 
 
 class FrozenLinear:
     """A linear map that gives a gradient to its inputs but not to its weights.
 
+    oneDNN multiplies with weights that it has laid out for its own kernels. PyTorch's compiler does the same to frozen
+    weights. In pairs on two cores, a training step was 1.19 times as fast as with F.linear, and a
+    decoding step 1.4 to 2.2 times; ``onednn.py`` tells of AMD.
+
     Args:
         weight: ``[outputs, inputs]``.
         bias: ``[outputs]``; none by default.
+        is_kept: whether the weight stays in memory as it is, since something else uses it, too.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, is_kept: bool = False) -> None:
         weight = weight.detach()
         self._bias = None if bias is None else bias.detach()
-        self._packed = _CAN_PACK and weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._packed = onednn.can_multiply(weight)
         self._weight = _pack(weight) if self._packed else weight
-        self._transposed: Tensor | None = None  # packed too, once a gradient is asked for
+        # [inputs, outputs], in place of the packed weights once a gradient is asked for.
+        self._both_ways: Tensor | None = None
+        self._kept = weight if is_kept else None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs ``[N, inputs]`` to outputs ``[N, outputs]``."""
@@ -36,14 +39,26 @@ class FrozenLinear:
         return product
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Multiply with the packed weights, unseen by autograd."""
-        return _multiply(inputs, self._weight, self._bias)
+        """Multiply, unseen by autograd."""
+        return onednn.multiply(inputs, self._weight, self._bias)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the inputs, ``[N, inputs]``, from that of the outputs, ``[N, outputs]``."""
-        if self._transposed is None:
-            self._transposed = _pack(self._weight.to_dense().t().contiguous())
-        return _multiply(gradient, self._transposed)
+        if self._both_ways is None:
+            self.serve_both_ways()
+        assert self._both_ways is not None
+        return onednn.multiply(gradient, self._both_ways)
+
+    def serve_both_ways(self) -> None:
+        """Lay the weights out so that they serve outputs and gradients alike.
+
+        Packed ones serve one direction, and a second packing would take as much memory again. As they are, they serve
+        both as fast for as many rows as a training step has; only for a few rows, as when decoding, packed ones are
+        faster.
+        """
+        if self._packed and self._both_ways is None:
+            plain = self._weight.to_dense().t().contiguous() if self._kept is None else self._kept.t()
+            self._both_ways, self._weight = plain, plain.t()
 
 
 class _PackedProduct(torch.autograd.Function):
@@ -62,8 +77,3 @@ class _PackedProduct(torch.autograd.Function):
 def _pack(weight: Tensor) -> Tensor:
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
     return packed
-
-
-def _multiply(inputs: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, packed, bias, "none", [], "")
-    return product

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .causal_model import CausalModel, KVCache, PackedRows
+from .gated import gated
 from .linear import FrozenLinear
 from .llama_architecture import LlamaArchitecture
 from .llama_families import FAMILIES, can_compute
@@ -108,6 +109,9 @@ class TrainingAttention:
         prefix = torch.ones(longest, prefix_length, dtype=torch.bool, device=device)  # [L, P]
         self._mask = torch.cat([prefix, causal], dim=1)  # [L, P + L]
         self._slots = row * longest + rows.offsets  # [T], where each token goes among the padded rows
+        # For each slot, the token that goes there; the padding gets what comes after all tokens, a row of zeros.
+        self._sources = torch.full((batch * longest,), len(row), device=device)  # [B * L]
+        self._sources[self._slots] = torch.arange(len(row), device=device)
         self._prefix_length, self._batch, self._longest, self._scale = prefix_length, batch, longest, scale
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -132,8 +136,8 @@ class TrainingAttention:
 
     def _pad(self, packed: Tensor) -> Tensor:
         """Pad packed rows ``[T, heads, D]`` to the longest: ``[B, heads, L, D]``."""
-        padded = packed.new_zeros(self._batch * self._longest, *packed.shape[1:])  # [B * L, heads, D]
-        padded = padded.index_copy(0, self._slots, packed)
+        # Unlike index_copy, this does not keep the tokens for the backward pass.
+        padded = F.pad(packed, (0, 0, 0, 0, 0, 1)).index_select(0, self._sources)  # [B * L, heads, D]
         return padded.view(self._batch, self._longest, *packed.shape[1:]).transpose(1, 2)
 
 
@@ -202,7 +206,8 @@ class LlamaModel(CausalModel):
         self.heads, self.kv_heads, self.head_size = architecture.heads, architecture.kv_heads, architecture.head_size
         self.attention_scale = architecture.attention_scale
         self.embedding = tensors["model.embed_tokens.weight"]
-        self.head = FrozenLinear(tensors.get("lm_head.weight", self.embedding))
+        head = tensors.get("lm_head.weight")
+        self.head = FrozenLinear(self.embedding, is_kept=True) if head is None else FrozenLinear(head)
         self.final_gain = tensors["model.norm.weight"]
         frequencies = architecture.frequencies
         self.frequencies = None if frequencies is None else frequencies.float().to(self.embedding.device)
@@ -221,6 +226,13 @@ class LlamaModel(CausalModel):
     def supports(config: object) -> bool:
         """Tell whether a model of this transformers configuration can be computed here."""
         return can_compute(config)
+
+    def prepare_for_gradients(self) -> None:
+        """Lay the weights out for both directions."""
+        for layer in self.layers:
+            for linear in (layer.query_key_value, layer.output, layer.gate_up, layer.down):
+                linear.serve_both_ways()
+        self.head.serve_both_ways()
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
@@ -298,8 +310,7 @@ class LlamaModel(CausalModel):
                 hidden, attended = hidden[keep], attended[keep]  # [kept, H], [kept, heads * D]
             hidden = hidden + layer.output(attended)
             normed = F.rms_norm(hidden, (width,), eps=self.eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)  # [M, F] each
-            hidden = hidden + layer.down(F.silu(gate) * up)
+            hidden = hidden + layer.down(gated(layer.gate_up(normed)))
         return hidden
 
     def _rotation(self, hidden: Tensor, positions: Tensor, filling: tuple[int, ...]) -> tuple[Tensor, Tensor] | None:

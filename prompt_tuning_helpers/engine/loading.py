@@ -221,6 +221,7 @@ def _of_transformers(source: str, tokenizer: Any) -> LoadedModel:
     from transformers import AutoModelForCausalLM
 
     from .llama import LlamaModel
+    from .onednn import speed_up
     from .path_choice import choose_path
 
     device, dtype = _device_and_dtype()
@@ -231,7 +232,11 @@ def _of_transformers(source: str, tokenizer: Any) -> LoadedModel:
         use_safetensors=True,  # a pickle could run code
     )
     network = network.eval().requires_grad_(False).to(device)
-    model = LlamaModel.of_network(network) if LlamaModel.supports(network.config) else choose_path(network)
+    if LlamaModel.supports(network.config):
+        model: CausalModel = LlamaModel.of_network(network)
+    else:
+        speed_up(network)
+        model = choose_path(network)
     ends = _end_tokens(
         model,
         network.generation_config.eos_token_id,

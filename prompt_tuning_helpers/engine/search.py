@@ -115,7 +115,9 @@ def search(
     assert best.num_virtual_tokens is not None
     settings = replace(base, learning_rate=best.learning_rate, num_virtual_tokens=best.num_virtual_tokens)
     if "num_epochs" not in given:
-        settings = replace(settings, num_epochs=full_epochs(len(rows), base.batch_size * base.accumulate_steps))
+        labels = labels_in([row.output for row in rows])
+        rows_per_update = base.batch_size * base.accumulate_steps
+        settings = replace(settings, num_epochs=full_epochs(len(rows), rows_per_update, len(labels)))
     return Searched(settings, best, tuple(runs.trials), interrupted)
 
 

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
 )
 
 from prompt_tuning_helpers.engine import loading, sources
+from prompt_tuning_helpers.engine.job_folder import Job
 from prompt_tuning_helpers.engine.loading import LoadedModel
+from prompt_tuning_helpers.engine.rows import EncodedRows, encode_rows, read_rows
 from prompt_tuning_helpers.engine.settings import TuningSettings
+from prompt_tuning_helpers.engine.soft_prompt import initialise
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,3 +60,20 @@ def training_file(tmp_path: Path) -> Path:
     lines = [f'{{"input": "review {"good" if i % 2 else "bad"} {i}:", "output": "{i % 2}"}}' for i in range(10)]
     path.write_text("\n".join(lines))
     return path
+
+
+@pytest.fixture
+def data(tiny: LoadedModel, training_file: Path, settings: TuningSettings) -> EncodedRows:
+    return encode_rows(read_rows(training_file), tiny.tokenizer, settings)
+
+
+@pytest.fixture
+def start(tiny: LoadedModel, settings: TuningSettings) -> Tensor:
+    return initialise(tiny.model, tiny.tokenizer, settings)
+
+
+@pytest.fixture
+def job(tmp_path: Path, training_file: Path, settings: TuningSettings) -> Path:
+    folder = tmp_path / "job"
+    Job("tiny", "local/tiny-random-llama", training_file, settings).write(folder)
+    return folder

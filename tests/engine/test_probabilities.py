@@ -17,8 +17,9 @@ from prompt_tuning_helpers.engine import (
     TuningSettings,
 )
 from prompt_tuning_helpers.engine.general import TransformersModel
-from prompt_tuning_helpers.engine.generate import DESCRIBED_TOGETHER, Generator
+from prompt_tuning_helpers.engine.generate import Generator
 from prompt_tuning_helpers.engine.loading import LoadedModel
+from prompt_tuning_helpers.engine.new_answer import DESCRIBED_TOGETHER
 from prompt_tuning_helpers.engine.soft_prompt import save
 
 MODEL = "tiny"

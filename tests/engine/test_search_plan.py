@@ -94,12 +94,17 @@ def test_the_default_search_passes_fewer_rows_than_a_tuning_run_of_the_lesson_an
     assert sum(each.passes for each in rounds) == 1040 < 1.5 * 3 * 320
 
 
-@given(st.integers(1, 10**6), st.integers(1, 128))
-def test_a_full_run_updates_often_enough_and_not_much_more(rows: int, per_update: int) -> None:
-    epochs = full_epochs(rows, per_update)
+@given(st.integers(1, 10**6), st.integers(1, 128), st.integers(0, 20))
+def test_a_full_run_updates_often_enough_and_not_much_more(rows: int, per_update: int, labels: int) -> None:
+    epochs = full_epochs(rows, per_update, labels)
     updates = math.ceil(rows / per_update)
+    wanted = 60 * max(2, labels)
     assert 1 <= epochs <= 50
-    assert epochs in (1, 50) or 120 <= epochs * updates < 120 + updates
+    assert epochs in (1, 50) or wanted <= epochs * updates < wanted + updates
+
+
+def test_the_lesson_keeps_its_passes_and_more_labels_get_more() -> None:
+    assert [full_epochs(320, 8, labels) for labels in (0, 2, 5)] == [3, 3, 8]
 
 
 def test_rates_are_in_proportion_to_what_they_move() -> None:

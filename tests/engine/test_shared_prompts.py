@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from prompt_tuning_helpers.engine import Generation, GenerationParameters, TuningSettings, generate
+from prompt_tuning_helpers.engine import Generation, GenerationParameters, TuningSettings, prefill
 from prompt_tuning_helpers.engine.causal_model import KVCache
-from prompt_tuning_helpers.engine.generate import LEAST_SHARED, Generator
+from prompt_tuning_helpers.engine.generate import Generator
 from prompt_tuning_helpers.engine.loading import LoadedModel
+from prompt_tuning_helpers.engine.prefill import LEAST_SHARED
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import save
 
@@ -80,7 +81,7 @@ def test_prompts_asked_at_once_share_what_they_begin_with(
     part: int,
     soft: bool,
 ) -> None:
-    monkeypatch.setattr(generate, "READ_TOGETHER", part)
+    monkeypatch.setattr(prefill, "READ_TOGETHER", part)
     virtual, folder, verbalizer = torch.empty(0, 16), None, "{{input}}"
     if soft:
         virtual, folder, verbalizer = torch.randn(5, 16), tmp_path / "soft", settings.verbalizer

@@ -1,6 +1,7 @@
 """A runtime with a fake engine inside the test's own process."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from prompt_tuning_helpers.runtime.context import Runtime
 from prompt_tuning_helpers.runtime.endpoint import stop_recorded
 from prompt_tuning_helpers.runtime.jobs.folder import end_recorded_processes
 from tests.support.calls import ROWS, open_client, open_fake, training_body, upload, wait_for_training
+from tests.support.servers import connect, fake_command, start_runtime
 
 
 @pytest.fixture
@@ -29,6 +31,18 @@ def state(tmp_path: Path) -> Iterator[Path]:
     yield state
     stop_recorded(state, 10)
     end_recorded_processes(state / "jobs")
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """A state folder with a file in it, whose runtime was killed: its records are still beside the database."""
+    state = tmp_path / "state"
+    process, endpoint = start_runtime(state, fake_command(state))
+    with connect(endpoint) as client:
+        upload(client, {"project_id": endpoint.project_id}, json.dumps(ROWS).encode())
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    return state
 
 
 @pytest.fixture

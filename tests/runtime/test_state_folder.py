@@ -1,9 +1,7 @@
-"""What a state folder is: one that is new, empty or marked. Any other is left as it is, and nothing is ever lost."""
+"""What a state folder is: one that is new, empty or marked. Any other is left as it is."""
 
-import json
 import os
 import shlex
-import signal
 import sqlite3
 import stat
 import subprocess
@@ -19,29 +17,14 @@ from prompt_tuning_helpers import _launcher
 from prompt_tuning_helpers import connect as make_connection
 from prompt_tuning_helpers.connection import ConnectionSetupError
 from prompt_tuning_helpers.runtime.endpoint import running_endpoint, stop_recorded
-from prompt_tuning_helpers.runtime.store.state import State, StateError, load_secrets
+from prompt_tuning_helpers.runtime.store.state import State, StateError
 from prompt_tuning_helpers.runtime.store.state_marker import claim
-from tests.support.calls import ROWS
-from tests.support.calls import upload as upload_to
+from tests.support.commands import assert_one_line, run
 from tests.support.environment import REPOSITORY
-from tests.support.servers import connect, fake_command, serve_command, start_runtime, wait_until
+from tests.support.servers import serve_command, serve_once, wait_until
 from tests.support.state_folders import everything_in
 
 Damage = Callable[[Path], None]
-
-
-def run(state: Path, *words: str, change: str = "pass") -> subprocess.CompletedProcess[str]:
-    """Run the command line on a state folder, after some Python that changes the circumstances."""
-    program = f"import runpy; {change}; runpy.run_module('prompt_tuning_helpers.runtime', run_name='__main__')"
-    command = [sys.executable, "-c", program, *words, "--state", str(state)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
-
-
-def assert_one_line(answer: subprocess.CompletedProcess[str], *said: str) -> None:
-    assert answer.returncode == 1, answer.stderr
-    assert answer.stderr.count("\n") == 1, answer.stderr
-    for part in said:
-        assert part in answer.stderr
 
 
 def of_a_user(folder: Path) -> Path:
@@ -120,26 +103,6 @@ def test_the_log_of_a_start_in_the_background_is_private(tmp_path: Path) -> None
     assert "serve" in log.read_text()
 
 
-def serve_once(state: Path) -> str:
-    """Serve for a moment; gives the log."""
-    process, _ = start_runtime(state, fake_command(state))
-    process.terminate()
-    assert process.wait(30) == 0
-    return (state / "runtime.log").read_text()
-
-
-@pytest.fixture
-def used(tmp_path: Path) -> Path:
-    """A state folder with a file in it, whose runtime was killed: its records are still beside the database."""
-    state = tmp_path / "state"
-    process, endpoint = start_runtime(state, fake_command(state))
-    with connect(endpoint) as client:
-        upload_to(client, {"project_id": endpoint.project_id}, json.dumps(ROWS).encode())
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    return state
-
-
 def test_a_folder_of_an_older_version_is_recognised(used: Path) -> None:
     (used / ".local-watsonx-state").unlink()
     (blob,) = (used / "blobs").iterdir()
@@ -191,43 +154,6 @@ def test_the_first_start_may_be_looked_at_by_another(tmp_path: Path, monkeypatch
     claim(state)
 
 
-def test_without_its_database_a_folder_loses_nothing(used: Path) -> None:
-    (used / "models" / "a-model").mkdir()
-    (used / "models" / "a-model" / "weights").write_text("learnt")
-    (blob,) = (used / "blobs").iterdir()
-    content = blob.read_bytes()
-    for name in ("runtime.db", "runtime.db-wal", "runtime.db-shm"):
-        (used / name).unlink(missing_ok=True)
-    log = serve_once(used)
-    (trash,) = (used / "trash").iterdir()
-    assert f"{used / 'runtime.db'} was not there" in log
-    assert str(trash) in log
-    assert (trash / "blobs" / blob.name).read_bytes() == content
-    assert (trash / "models" / "a-model" / "weights").read_text() == "learnt"
-
-
-def test_strays_go_to_the_trash_and_stop_nothing(used: Path, tmp_path: Path) -> None:
-    (blob,) = (used / "blobs").iterdir()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "mine").write_text("mine")
-    for folder in ("blobs", "jobs", "models"):
-        (used / folder / "folder").mkdir()
-        (used / folder / "link").symlink_to(tmp_path / "elsewhere")
-        (used / folder / "odd \n name").write_text("stray")
-    (used / "blobs" / ".hidden").write_text("mine")
-    (used / "blobs" / f".{'0' * 32}.tmp").mkdir()
-    log = serve_once(used)
-    (trash,) = (used / "trash").iterdir()
-    assert f"9 files and folders that no record names, as an interrupted call leaves them, are now in {trash}" in log
-    assert {str(path.relative_to(trash)) for path in trash.glob("*/*")} == {
-        f"{folder}/{name}" for folder in ("blobs", "jobs", "models") for name in ("folder", "link", "odd \n name")
-    }
-    assert (tmp_path / "elsewhere" / "mine").read_text() == "mine"
-    assert blob.is_file()
-    assert (used / "blobs" / ".hidden").is_file()
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (used / "trash", trash)} == {0o700}
-
-
 @pytest.mark.parametrize("name", ["blobs", "jobs", "models", "tls", "trash"])
 def test_a_folder_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     state = State(tmp_path / "state")
@@ -243,57 +169,6 @@ def test_a_folder_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> 
     assert everything_in(tmp_path / "elsewhere") == before
 
 
-def test_serve_and_reset_do_not_follow_a_link(tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
-    claim(state)
-    (tmp_path / "elsewhere" / "mine").mkdir(parents=True)
-    state.blobs.symlink_to(tmp_path / "elsewhere")
-    assert_one_line(run(state.root, "serve", "--model", "tiny"), f"{state.blobs} is a link")
-    assert run(state.root, "reset").returncode == 0
-    assert (tmp_path / "elsewhere" / "mine").is_dir()
-
-
-def test_reset_deletes_what_a_runtime_makes_and_nothing_else(used: Path) -> None:
-    (used / "blobs" / "stray").write_text("stray")
-    (used / "started-by-notebook.log").write_text("serve")
-    serve_once(used)
-    users = ("notes.txt", "runtime.db.backup", "runtime.log.old", ".letter.tmp")
-    for name in users:
-        (used / name).write_text("mine")
-    (used / "endpoint.json").mkdir()
-    assert run(used, "reset").stdout == f"Cleared {used}.\n"
-    assert {path.name for path in used.iterdir()} == {*users, ".local-watsonx-state", "runtime.lock"}
-    serve_once(used)
-
-
-def test_there_is_nothing_to_reset(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    for state in (tmp_path / "empty", tmp_path / "new"):
-        answer = run(state, "reset")
-        assert (answer.returncode, answer.stdout) == (0, f"There is nothing in {state}.\n")
-    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
-
-
-READ_ONLY = """
-import errno, os
-opened, unlinked = os.open, os.unlink
-def refuse(path, *_, **__): raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-def open_to_read(path, flags, *words, **named):
-    return refuse(path) if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else opened(path, flags, *words, **named)
-os.open, os.unlink, os.mkdir = open_to_read, refuse, refuse
-"""
-
-
-def change_to(script: str) -> str:
-    return f"exec({script!r})"
-
-
-def test_reset_on_a_read_only_disk(used: Path) -> None:
-    before = everything_in(used)
-    assert_one_line(run(used, "reset", change=change_to(READ_ONLY)), f"Cannot clear {used}", "Read-only file system")
-    assert everything_in(used) == before
-
-
 UNREADABLE = """
 import errno, os
 listed = os.listdir
@@ -307,102 +182,14 @@ os.listdir = os.scandir = refuse
 @pytest.mark.parametrize("words", [("serve", "--model", "tiny"), ("reset",), ("env",), ("status",), ("stop",)])
 @pytest.mark.parametrize("kind", ["file", "unreadable"])
 def test_each_command_says_that_a_folder_cannot_be_used(tmp_path: Path, words: tuple[str, ...], kind: str) -> None:
-    state, change, said = tmp_path / "state", "pass", "Not a directory"
+    state, change, said = tmp_path / "state", "", "Not a directory"
     if kind == "unreadable":
         claim(State(state))
-        change, said = change_to(UNREADABLE), "Permission denied"
+        change, said = UNREADABLE, "Permission denied"
     else:
         state.write_text("mine")
     answer = run(state, *words, change=change)
     assert_one_line(answer, f"Cannot use the state folder {state}: {said}.", "--state")
-
-
-def empty(path: Path) -> None:
-    path.write_text("")
-
-
-def garble(path: Path) -> None:
-    path.write_bytes(b"\xff\xfe{")
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:40])
-
-
-def hold_other_types(path: Path) -> None:
-    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()), 7)))
-
-
-def hold_a_list(path: Path) -> None:
-    path.write_text("[1]")
-
-
-def hold_another_key(path: Path) -> None:
-    path.write_text(json.dumps({"api_key": "k"}))
-
-
-def become_a_folder(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.mkdir()
-
-
-@pytest.mark.parametrize(
-    "damage", [empty, garble, cut, hold_other_types, hold_a_list, hold_another_key, become_a_folder]
-)
-def test_damaged_secrets_are_named_and_kept(tmp_path: Path, damage: Damage) -> None:
-    state = State(tmp_path)
-    load_secrets(state)
-    damage(state.secrets)
-    before = everything_in(tmp_path)
-    with pytest.raises(StateError, match=rf"secrets.json is damaged.* Restore it.* reset --state {tmp_path}"):
-        load_secrets(state)
-    assert everything_in(tmp_path) == before
-
-
-def test_a_start_over_damaged_secrets_loses_nothing(used: Path) -> None:
-    cut(used / "secrets.json")
-    before = everything_in(used)
-    assert_one_line(run(used, "serve", "--model", "tiny"), f"{used / 'secrets.json'} is damaged", "reset --state")
-    after = everything_in(used)
-    assert {name for name in before if after.get(name) != before[name]} <= {"runtime.log", "endpoint.json"}
-    assert run(used, "reset").returncode == 0
-    serve_once(used)
-
-
-@pytest.mark.parametrize("damage", [garble, hold_other_types])
-def test_a_damaged_record_of_an_earlier_run_is_replaced(used: Path, damage: Damage) -> None:
-    damage(used / "endpoint.json")
-    assert run(used, "status").returncode == 3
-    serve_once(used)
-
-
-@pytest.mark.parametrize(
-    "name", ["secrets.json", "endpoint.json", "runtime.db", "runtime.log", "started-by-notebook.log"]
-)
-def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
-    state = State(tmp_path)
-    claim(state)
-    (tmp_path / name).mkdir()
-    with pytest.raises(StateError, match=rf"{name} is a folder where the runtime keeps a file"):
-        claim(state)
-
-
-def test_a_folder_in_place_of_a_file_is_no_trouble_after_a_reset(tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
-    claim(state)
-    for name in ("secrets.json", "endpoint.json", "runtime.db", "runtime.log"):
-        (state.root / name).mkdir()
-    assert_one_line(run(state.root, "serve", "--model", "tiny"), "is a folder where", f"reset --state {state.root}")
-    assert run(state.root, "reset").returncode == 0
-    serve_once(state.root)
-
-
-def test_a_damaged_database_is_named(used: Path) -> None:
-    serve_once(used)  # after a kill, the log beside the database would restore it
-    (used / "runtime.db").write_text("no database" * 1000)
-    assert_one_line(
-        run(used, "serve", "--model", "tiny"), "runtime.db is damaged: file is not a database", "Restore it"
-    )
 
 
 def test_the_printed_hint_leads_to_this_runtime(tmp_path: Path) -> None:

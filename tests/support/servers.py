@@ -54,6 +54,14 @@ def changed_command(state: Path, change: str, port: int = 0) -> list[str]:
     return [sys.executable, "-c", program, str(state), str(port)]
 
 
+def serve_once(state: Path) -> str:
+    """Serve for a moment; gives the log."""
+    process, _ = start_runtime(state, fake_command(state))
+    process.terminate()
+    assert process.wait(30) == 0
+    return (state / "runtime.log").read_text()
+
+
 @contextmanager
 def connect(endpoint: Endpoint) -> Iterator[httpx.Client]:
     """A client with a token."""
