@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import loading, sources
+from prompt_tuning_helpers.engine import loading, onednn, sources
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.llama import LlamaModel
@@ -30,7 +30,9 @@ def load_network(source: str, device: str = "cpu") -> Any:
     sources.quiet_libraries()
     torch.set_float32_matmul_precision("highest")  # no TF32: what a GPU computes is what a processor does
     network = AutoModelForCausalLM.from_pretrained(sources.fetch(source), dtype=torch.float32, use_safetensors=True)
-    return network.eval().requires_grad_(False).to(device)
+    network = network.eval().requires_grad_(False).to(device)
+    onednn.speed_up(network)  # as the engine does
+    return network
 
 
 def is_same(one: CausalModel, other: CausalModel) -> bool:
