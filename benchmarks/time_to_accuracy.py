@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, loading, sources
+from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, sources
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
@@ -121,6 +121,7 @@ def _network(method: str, seed: int) -> Any:
 
     sources.quiet_libraries()
     network = AutoModelForCausalLM.from_pretrained(sources.fetch(MODEL), dtype=torch.float32).eval()
+    onednn.speed_up(network)
     if method == "full fine-tuning":
         return network
     network.requires_grad_(False)
