@@ -7,7 +7,7 @@ five updates; the test file is never read. A method's time is the number of upda
 the seeds stays at or above 0.93, times the seconds of an update, for which the methods take turns on the same cores.
 All see the same rows in the same order, with the same template, schedule and optimizer; for all, what the rows share is
 computed once and only labels get logits. Prompt tuning runs on the engine's own forward, the others on transformers',
-and with gradients that are cut to a norm of 1.
+and with gradients that are cut to a norm of 1; all multiply by oneDNN.
 
 Runs are appended to build/time_to_accuracy.jsonl, and those that are there are not made again.
 """
