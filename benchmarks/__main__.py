@@ -30,7 +30,7 @@ METHODS = {
         "at least 0.75",
         "useful operations per second while tuning, over a 2048-square float32 product's",
     ),
-    "peak_memory_mb": ("", "peak memory of a tuning process, base model included, MiB"),
+    "peak_memory_mb": ("at most 1600", "peak memory of a tuning process, base model included, MiB"),
     "rows_scaling": ("at most 1.05", "time per row at 5,000 rows over 500, tiny model"),
     "rows_memory": ("at most 1.05", "peak memory at 5,000 rows over 500, tiny model"),
     "two_processes_8rows": (
