@@ -1,7 +1,7 @@
 """Lets the linear layers of a network of transformers multiply by oneDNN, which comes with PyTorch.
 
 In float32, PyTorch multiplies by MKL, which reaches less than half of what an AMD processor can do: on two cores of an
-EPYC, forward and gradient of SmolLM2-135M were 1.75 times as fast by oneDNN (``onednn_speed_up`` of ``make bench``). The
+EPYC, forward and gradient of SmolLM2-135M were 1.75 times as fast by oneDNN (`onednn_speed_up` of `make bench`). The
 sums are the same, in another order.
 """
 
