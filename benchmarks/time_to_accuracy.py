@@ -7,7 +7,7 @@ five updates; the test file is never read. A method's time is the number of upda
 the seeds stays at or above 0.93, times the seconds of an update, for which the methods take turns on the same cores.
 All see the same rows in the same order, with the same template, schedule and optimizer; for all, what the rows share is
 computed once and only labels get logits. Prompt tuning runs on the engine's own forward, the others on transformers',
-and with gradients that are cut to a norm of 1.
+and with gradients that are cut to a norm of 1; all multiply by oneDNN.
 
 Runs are appended to build/time_to_accuracy.jsonl, and those that are there are not made again.
 """
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, loading, sources
+from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, sources
 from prompt_tuning_helpers.engine.causal_model import CausalModel, pack
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
@@ -121,6 +121,7 @@ def _network(method: str, seed: int) -> Any:
 
     sources.quiet_libraries()
     network = AutoModelForCausalLM.from_pretrained(sources.fetch(MODEL), dtype=torch.float32).eval()
+    onednn.speed_up(network)
     if method == "full fine-tuning":
         return network
     network.requires_grad_(False)

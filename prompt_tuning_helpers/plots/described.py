@@ -6,7 +6,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from .style import CARD_EDGE
+from .card import CARD_EDGE
 
 FINER = 2  # so many points of the image to a pixel of the page, in each direction: sharp on phones and newer screens
 FRAME = f"max-width: 100%; height: auto; box-sizing: border-box; border: 1px solid {CARD_EDGE}; border-radius: 4px"

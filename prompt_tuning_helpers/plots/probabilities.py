@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..evaluation.labels import true_label
 from ..i18n import paragraph, say
-from .style import CARD, LINES, PAGE_WIDTH, PLAIN, QUIET, finished, new_figure, shown
+from .card import CARD
+from .style import LINES, PAGE_WIDTH, PLAIN, QUIET, finished, new_figure, shown
 
 if TYPE_CHECKING:
     import pandas as pd

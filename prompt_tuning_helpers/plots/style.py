@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
 from ..fonts import show_chinese
+from .card import CARD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 TUNED, BASE, QUIET = "#0072B2", "#E69F00", "#707070"
 EDGE = "#333333"  # around what is light itself, and of what is compared with
-# A picture brings a background of its own, as the drawings of the notebooks do, and does not let the page's shine
-# through: no colour of text has a contrast of 4.5:1 both with white and with the #111111 of JupyterLab's dark theme.
-CARD, CARD_EDGE = "#fbfaf7", "#d5d2ca"
 # Of the same palette, darkened where need be to a contrast of 4.5:1 with the card, since the text beside a line has its
 # colour; and told apart by their markers, too.
 LINES = (("#0072B2", "o"), ("#A85000", "s"), ("#00785A", "^"), ("#A0507D", "D"), ("#333333", "v"), ("#6A51A3", "P"))
