@@ -31,6 +31,10 @@ def test_everything_is_there_to_see(lab: str, page: Page, path: Path) -> None:
         page.evaluate(UNFOLD)
         for cell, shown in code_cells(page, path):
             expect(shown.locator("[data-mime-type$='.error'], [data-mime-type$='.stderr']"), cell.id).to_have_count(0)
+            for _ in range(20):  # JupyterLab draws what comes into view a moment later
+                if kinds_shown(shown) == kinds_stored(cell):
+                    break
+                page.wait_for_timeout(250)  # milliseconds
             assert kinds_shown(shown) == kinds_stored(cell), cell.id
         for picture in page.locator(".jp-Notebook img").all():
             assert picture.evaluate(LOADED)
