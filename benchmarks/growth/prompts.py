@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading
-from prompt_tuning_helpers.engine.llama import LlamaKVCache
+from prompt_tuning_helpers.engine.llama_attention import LlamaKVCache
 from prompt_tuning_helpers.engine.rows import encode_inputs
 from prompt_tuning_helpers.lesson import reviews_path
 

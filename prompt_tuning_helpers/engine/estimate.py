@@ -20,7 +20,7 @@ _TUNING_COPIES = 3.3
 _ANSWERING_COPIES = 2.4
 _WEIGHT_BYTES = 4  # float32
 # The share of a large matrix product's rate that tuning reaches: see the README's table.
-_EFFICIENCY = 0.75
+_EFFICIENCY = 0.5
 _PASS_ROWS, _ROW_TOKENS, _BATCH_ROWS, _PROMPT_TOKENS = 320, 30, 8, 125
 
 

@@ -25,17 +25,15 @@ class FrozenLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None = None, is_kept: bool = False) -> None:
         weight = weight.detach()
         self._bias = None if bias is None else bias.detach()
-        self._packed = onednn.can_multiply(weight)
-        self._weight = _pack(weight) if self._packed else weight
-        # [inputs, outputs], in place of the packed weights once a gradient is asked for.
-        self._both_ways: Tensor | None = None
+        self._by_onednn = onednn.can_multiply(weight)
         self._kept = weight if is_kept else None
+        self._weight = _pack(weight) if self._by_onednn else weight
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs ``[N, inputs]`` to outputs ``[N, outputs]``."""
-        if not self._packed:
+        if not self._by_onednn:
             return F.linear(inputs, self._weight, self._bias)
-        product: Tensor = _PackedProduct.apply(inputs, self)  # type: ignore[no-untyped-call]
+        product: Tensor = _FrozenProduct.apply(inputs, self)  # type: ignore[no-untyped-call]
         return product
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -44,10 +42,8 @@ class FrozenLinear:
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the inputs, ``[N, inputs]``, from that of the outputs, ``[N, outputs]``."""
-        if self._both_ways is None:
-            self.serve_both_ways()
-        assert self._both_ways is not None
-        return onednn.multiply(gradient, self._both_ways)
+        self.serve_both_ways()
+        return onednn.multiply(gradient, self._weight.t())
 
     def serve_both_ways(self) -> None:
         """Lay the weights out so that they serve outputs and gradients alike.
@@ -56,13 +52,13 @@ class FrozenLinear:
         both as fast for as many rows as a training step has; only for a few rows, as when decoding, packed ones are
         faster.
         """
-        if self._packed and self._both_ways is None:
-            plain = self._weight.to_dense().t().contiguous() if self._kept is None else self._kept.t()
-            self._both_ways, self._weight = plain, plain.t()
+        if self._weight.is_mkldnn:  # still packed
+            # In memory transposed, which is the faster way round for outputs.
+            self._weight = self._weight.to_dense().t().contiguous().t() if self._kept is None else self._kept
 
 
-class _PackedProduct(torch.autograd.Function):
-    """Teaches autograd a product with packed weights."""
+class _FrozenProduct(torch.autograd.Function):
+    """Teaches autograd a product with frozen weights."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, linear: FrozenLinear) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 from .._files import remove_temporary_files, write_file
 from .causal_model import CausalModel, pack
 from .errors import reason_of
-from .memory import hand_back_freed_memory
 from .rows import EncodedRows
 from .settings import TuningSettings
 
@@ -42,7 +41,6 @@ class Trainer:
 
     def __init__(self, model: CausalModel, prompt: Tensor, data: EncodedRows, settings: TuningSettings) -> None:
         model.prepare_for_gradients()
-        hand_back_freed_memory()
         self._model = model
         self._rows = data.rows
         self._shared = model.embed(torch.tensor(data.shared, dtype=torch.long, device=prompt.device))
