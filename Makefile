@@ -143,8 +143,9 @@ growth: $(VENV)/.ready model  ## measure how time and memory grow with rows, wit
 
 # Keeps the results that still fit the settings and the code, and resumes where it was interrupted.
 .PHONY: compare
-compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods; takes about two hours
+compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods and of its controls; takes hours
 	PYTHONPATH=notebooks $(RUN) -m comparison
+	PYTHONPATH=notebooks:. $(RUN) -m comparison.controls
 
 .PHONY: translations
 translations: $(VENV)/.ready  ## copy changed code cells to the other languages, and name the prose to translate

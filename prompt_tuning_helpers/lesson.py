@@ -85,7 +85,7 @@ class HardPrompt:
 INSTRUCTION = HardPrompt("instruction", "{{input}}")
 
 # The best of the fifteen prompts of notebooks/comparison that write freely: its wording "sentiment" with the four
-# examples of seed 2, chosen on training rows with comparison/free_writing.py.
+# examples of seed 2, chosen on training rows.
 HAND_WRITTEN = HardPrompt(
     "best words",
     "Review: Fantastic service, as long as you enjoy waiting ninety minutes to be told, rudely, that your booking was "

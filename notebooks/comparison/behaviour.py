@@ -18,54 +18,53 @@ import numpy as np
 from prompt_tuning_helpers.engine.loading import load_tokenizer
 from prompt_tuning_helpers.engine.sources import DEFAULT_SOURCE
 
-from .jobs import asked_rows, classifier_of, run
-from .methods import GradientMethod, Method
-from .opened import open_up
-from .plan import Measurement, Plan, Search
+from .jobs import run
+from .methods import Candidate, Method, Recipe
+from .plan import Measurement, Opening, Plan
 
 # Relative to the largest number. With one thread or two, with oneDNN or without, and with the instructions of older
 # processors, numbers differ by about 0.00001 at most; a learning rate that is 1 % higher changes them by 0.001 or more.
 TOLERANCE = 1e-4
 DIGITS = 6
+# At which a few rows change the small network's answers.
 LEARNING_RATE = 0.01
+PASSES = 3
 
 Behaviour = dict[str, list[float]]
 
 
-def behaviour_of(methods: tuple[Method, ...]) -> dict[str, Behaviour]:
-    """Compute in small what a search and a measurement of each method give.
+def behaviour_of(method: Method) -> Behaviour:
+    """Compute in small what trials and a measurement of a method of the comparison give.
 
     Args:
-        methods: of the comparison.
+        method: the method.
 
     Returns:
-        By name of a method, the losses of its candidates, its margins on a few test reviews, and, of the method whose
-        soft prompt is opened, how far each virtual token moved.
+        The losses of a few candidates, the margins on a few test reviews, and, of the method whose soft prompt is
+        opened, how far each virtual token moved.
     """
-    with _small_network() as model:
-        small = tuple(map(_in_small, methods))
-        plan = Plan(model=model, methods=small, rows=(16,), seeds=(0,), search_rows=16, test_rows=6)
-        return {method.name: _behaviour(plan, method) for method in small}
-
-
-def _in_small(method: Method) -> Method:
-    """Give a method a learning rate and a number of passes at which a few rows change the small network's answers."""
-    if isinstance(method, GradientMethod):
-        return replace(method, candidates=(LEARNING_RATE,), epochs=((16, 3),))
-    return method
-
-
-def _behaviour(plan: Plan, method: Method) -> Behaviour:
-    behaviour: Behaviour = {}
-    if not method.searched_as:
-        behaviour["losses"] = [score["loss"] for score in run(plan, Search(method, 0))["scores"]]
-    job = Measurement(method, plan.rows[-1], 0, method.candidates[0])
-    classifier = classifier_of(plan, job)
-    prompts, truth = asked_rows(plan)
-    behaviour["margins"] = classifier.margins(prompts)
-    if plan.opens(job):
-        behaviour["moved"] = [token["moved"] for token in open_up(classifier, prompts, truth)["tokens"]]
+    with small_network() as model:
+        plan = Plan(model=model, rows=(32,), seeds=(0,), held_back=16, test_rows=6, opened_rows=2)
+        rows, candidates = plan.rows[-1], _candidates(plan, method)
+        cell = method, rows, plan.seeds[0], candidates[-1]
+        behaviour: Behaviour = {"margins": run(plan, Measurement(*cell))["margins"]}
+        if not method.searched_as:
+            behaviour["losses"] = [run(plan, plan.trial(method, rows, 0, tried))["loss"] for tried in candidates]
+        if method.name == plan.opened:
+            behaviour["moved"] = [token["moved"] for token in run(plan, Opening(*cell))["tokens"]]
     return {name: [float(f"{value:.{DIGITS}g}") for value in values] for name, values in behaviour.items()}
+
+
+def _candidates(plan: Plan, method: Method) -> list[Candidate]:
+    """Give candidates of a method: what its search starts from, in small, and that with each unordered value."""
+    searched = plan.searched(method)
+    start = searched.start(plan.rows[-1])
+    if isinstance(start, Recipe):
+        start = replace(start, learning_rate=LEARNING_RATE, epochs=PASSES)
+    changed = [
+        replace(start, **{axis.name: value}) for axis in searched.axes if not axis.is_ordered for value in axis.values
+    ]
+    return list(dict.fromkeys([start, *changed]))
 
 
 def is_same(one: Any, two: Any) -> bool:
@@ -85,7 +84,7 @@ def is_same(one: Any, two: Any) -> bool:
 
 
 @contextmanager
-def _small_network() -> Iterator[str]:
+def small_network() -> Iterator[str]:
     """Make a Llama of random weights, and give its folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -1,4 +1,4 @@
-"""Prompts written by hand: five wordings, with or without examples, and the words that they ask for."""
+"""Prompts written by hand: ten wordings, with or without examples, and the words that they ask for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +33,26 @@ WORDINGS = {
     "sentiment": Wording("Review: {review}\nSentiment:", (" negative", " positive")),
     "question": Wording("{review}\nQuestion: Is this customer satisfied, yes or no?\nAnswer:", (" no", " yes")),
     "feeling": Wording("{review}\nOverall, the customer feels", (" disappointed", " happy")),
+    "verdict": Wording(
+        "Customer review: {review}\nIs this review positive or negative? It is", (" negative", " positive")
+    ),
+    "experience": Wording("{review}\nIn one word, the experience was", (" bad", " good")),
+    "return": Wording(
+        "A customer of a dog groomer wrote: {review}\nWill this customer come back? Yes or no:", (" No", " Yes")
+    ),
     "chat": Wording(
         "Is the customer who wrote this review satisfied? Answer Yes or No.\n\n{review}", ("No", "Yes"), is_chat=True
+    ),
+    "chat-sentiment": Wording(
+        "Is the sentiment of this review positive or negative? Answer with one word.\n\n{review}",
+        ("Negative", "Positive"),
+        is_chat=True,
+    ),
+    "chat-instruction": Wording(
+        "Decide whether the customer of a dog grooming business is satisfied. "
+        "Answer 1 for satisfied and 0 for not satisfied.\n\n{review}",
+        ("0", "1"),
+        is_chat=True,
     ),
 }
 

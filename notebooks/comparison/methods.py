@@ -3,6 +3,7 @@
 Importing this module is cheap; it needs no torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -10,26 +11,90 @@ import numpy as np
 
 from .hard_prompts import WORDINGS
 
+# The templates around a prompt of the lesson's files that each trained method chooses among: nothing, the lesson's own,
+# and a shorter one. What is trained to follow is the output.
+TEMPLATES = {
+    "none": "{{input}}",
+    "feels": "{{input}}Overall, the customer feels ",
+    "overall": "{{input}}Overall: ",
+}
+PASSES = (1, 2, 4, 8, 16, 32, 64)  # over the training rows
+
 
 @dataclass(frozen=True)
-class PromptCandidate:
+class Axis:
+    """One coordinate of the candidates, and its values.
+
+    Args:
+        name: the candidates' field.
+        values: to choose among.
+        is_ordered: whether the values rise, so that a search goes on where they get better. It tries all others.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    is_ordered: bool = True
+
+
+@dataclass(frozen=True)
+class WrittenPrompt:
     """A hard prompt that a search may choose.
 
     Args:
         wording: its name among the wordings.
         examples: how many solved ones are shown first.
+        draw: which of the seed's draws of examples from the training rows.
     """
 
     wording: str
-    examples: int
+    examples: int = 0
+    draw: int = 0
+
+    def describe(self) -> str:
+        """Name the wording, and the examples if there are any."""
+        return self.wording + (f", {self.examples} examples, draw {self.draw + 1}" if self.examples else "")
 
 
-Candidate = float | PromptCandidate
+@dataclass(frozen=True)
+class Recipe:
+    """How a network, or what stands before its input, is trained.
+
+    Args:
+        learning_rate: the highest.
+        epochs: passes over the training rows.
+        template: its name among the templates.
+        shows_examples: whether the text that soft prompts start from stands before each input.
+    """
+
+    learning_rate: float
+    epochs: int
+    template: str = "feels"
+    shows_examples: bool = False
+
+    def describe(self) -> str:
+        """Say in words what was tried."""
+        rate = np.format_float_positional(self.learning_rate, trim="-")
+        passes = f"{self.epochs} pass" + ("es" if self.epochs > 1 else "")
+        examples = ", after solved examples" if self.shows_examples else ""
+        return f"learning rate {rate}, {passes}, template {self.template}{examples}"
 
 
-def candidate_as_json(candidate: Candidate) -> Any:
-    """Give what stands for a candidate in the file of results."""
-    return asdict(candidate) if isinstance(candidate, PromptCandidate) else candidate
+@dataclass(frozen=True)
+class Regularisation:
+    """How strongly a logistic regression is held back.
+
+    Args:
+        inverse_strength: scikit-learn's C.
+    """
+
+    inverse_strength: float
+
+    def describe(self) -> str:
+        """Name the inverse strength as scikit-learn does."""
+        return f"C = {self.inverse_strength:g}"
+
+
+Candidate = WrittenPrompt | Recipe | Regularisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +104,21 @@ class Method:
     Args:
         name: short, as in the names of results.
         title: as people read it.
-        candidates: what the search chooses among.
-        searched_as: name of the method whose search counts, if it is not this one's own.
+        searched_as: name of the method whose trials count, if they are not this one's own.
+        judged_by_writing: whether its search looks at what is written, not at which of two words is likelier.
         learns_from_little: whether it is also measured on fewer rows.
     """
 
     kind: ClassVar[str]  # in the file of results
+    candidates: ClassVar[type[Candidate]]  # of which kind they are
     has_base_model: ClassVar[bool] = True
+    is_tuned: ClassVar[bool] = True
+    depends_on_seed: ClassVar[bool] = True
 
     name: str
     title: str
-    candidates: tuple[Candidate, ...] = ()
     searched_as: str = ""
+    judged_by_writing: bool = False
     learns_from_little: bool = False
 
     @property
@@ -58,20 +126,22 @@ class Method:
         """Whether the choice depends on what the seed draws."""
         return False
 
-    def candidate(self, stored: Any) -> Candidate:
-        """Give the candidate that stands so in the file of results."""
-        return next(candidate for candidate in self.candidates if candidate_as_json(candidate) == stored)
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Give the coordinates that a search goes through, one after another."""
+        return ()
 
-    def describe(self, candidate: Candidate) -> str:
-        """Say in words what was tried."""
+    def start(self, rows: int) -> Candidate:
+        """Give the candidate that a search for so many training rows starts from."""
         raise NotImplementedError
 
+    def candidate(self, stored: Mapping[str, Any]) -> Candidate:
+        """Give the candidate that stands so in the file of results."""
+        return self.candidates(**stored)
+
     def settings(self) -> dict[str, Any]:
-        """Give all that this method's results depend on, for JSON: not its name, nor how often it is measured."""
-        fields = asdict(self)
-        for name in ("name", "title", "searched_as", "learns_from_little"):
-            del fields[name]
-        return {"kind": self.kind, **fields}
+        """Give what this method's results depend on beside their candidate and seed, for JSON."""
+        return {"kind": self.kind}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,27 +149,47 @@ class HardPrompt(Method):
     """A text that somebody wrote; nothing is trained.
 
     Args:
-        candidates: wordings, each with a number of examples.
+        wordings: the names of those to choose among.
+        examples: numbers of solved ones to choose among.
+        draws: how often examples are drawn for each seed; the search takes the best draw.
     """
 
     kind = "prompt engineering"
+    candidates = WrittenPrompt
+    is_tuned = False
 
-    candidates: tuple[PromptCandidate, ...]
+    wordings: tuple[str, ...] = tuple(WORDINGS)
+    examples: tuple[int, ...] = (0,)
+    draws: int = 1
+
+    @property
+    def depends_on_seed(self) -> bool:  # type: ignore[override]
+        """Whether there are examples, which the seed draws."""
+        return any(self.examples)
 
     @property
     def is_searched_per_seed(self) -> bool:
         """Whether there are examples, which the seed draws."""
-        return any(candidate.examples for candidate in self.candidates)
+        return self.depends_on_seed
 
-    def describe(self, candidate: Candidate) -> str:
-        """Name the wording, and the number of examples if there are any."""
-        assert isinstance(candidate, PromptCandidate)
-        return candidate.wording + (f", {candidate.examples} examples" if candidate.examples else "")
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Give the wording, the number of examples, and their draw; then wording and draw again.
+
+        One draw of examples brings out one wording, and another draw another.
+        """
+        wording = Axis("wording", self.wordings, is_ordered=False)
+        examples = Axis("examples", self.examples, is_ordered=False)
+        draw = Axis("draw", tuple(range(self.draws)), is_ordered=False)
+        return (wording, examples, draw, wording, draw)
+
+    def start(self, rows: int) -> WrittenPrompt:
+        """Give the first of all."""
+        return WrittenPrompt(self.wordings[0], self.examples[0])
 
     def settings(self) -> dict[str, Any]:
         """Give the settings as of any method, with the wordings themselves."""
-        names = dict.fromkeys(candidate.wording for candidate in self.candidates)
-        return super().settings() | {"wordings": {name: asdict(WORDINGS[name]) for name in names}}
+        return super().settings() | {"wordings": {name: asdict(WORDINGS[name]) for name in self.wordings}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +197,23 @@ class TfIdf(Method):
     """TF-IDF of words and pairs of words, and a logistic regression; no language model at all.
 
     Args:
-        candidates: inverse strengths of the regularisation.
+        inverse_strengths: of the regularisation; a search starts in the middle.
     """
 
     kind = "classic baseline"
+    candidates = Regularisation
     has_base_model = False
 
-    def describe(self, candidate: Candidate) -> str:
-        """Name the inverse strength as scikit-learn does."""
-        return f"C = {candidate:g}"
+    inverse_strengths: tuple[float, ...]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Give the strength of the regularisation."""
+        return (Axis("inverse_strength", self.inverse_strengths),)
+
+    def start(self, rows: int) -> Regularisation:
+        """Give the one in the middle."""
+        return Regularisation(self.inverse_strengths[len(self.inverse_strengths) // 2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,20 +221,35 @@ class GradientMethod(Method):
     """A method that trains numbers in or around the language model, by gradients.
 
     Args:
-        candidates: learning rates.
-        epochs: numbers of training rows, rising, each with the passes over so many. Fewer rows get more of them, as
-            one does in practice.
+        learning_rates: to choose among; a search starts in the middle.
+        epochs: numbers of training rows, rising, each with the passes over so many that a search starts from.
     """
 
+    candidates = Recipe
+    may_show_examples: ClassVar[bool] = False  # a prompt that starts from solved examples has them already
+
+    learning_rates: tuple[float, ...]
     epochs: tuple[tuple[int, int], ...]
 
-    def epochs_on(self, rows: int) -> int:
-        """Give the passes over so many training rows, or over the next number above that has any."""
-        return next((epochs for known, epochs in self.epochs if known >= rows), self.epochs[-1][1])
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Give learning rate, passes, template, and whether there are solved examples in the prompt."""
+        examples = (Axis("shows_examples", (False, True), is_ordered=False),) if self.may_show_examples else ()
+        return (
+            Axis("learning_rate", self.learning_rates),
+            Axis("epochs", PASSES),
+            Axis("template", tuple(TEMPLATES), is_ordered=False),
+            *examples,
+        )
 
-    def describe(self, candidate: Candidate) -> str:
-        """Name the learning rate."""
-        return f"learning rate {np.format_float_positional(float(candidate))}"  # type: ignore[arg-type]
+    def start(self, rows: int) -> Recipe:
+        """Give the middle of the rates, with the passes over so many rows, or over the next number that has any."""
+        epochs = next((epochs for known, epochs in self.epochs if known >= rows), self.epochs[-1][1])
+        return Recipe(self.learning_rates[len(self.learning_rates) // 2], epochs)
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings as of any method, with the templates themselves."""
+        return super().settings() | {"templates": TEMPLATES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +266,30 @@ class PromptTuning(GradientMethod):
     virtual_tokens: int
     init_method: str
 
+    def settings(self) -> dict[str, Any]:
+        """Give the settings as of any such method, with those of the soft prompt."""
+        return super().settings() | {"virtual_tokens": self.virtual_tokens, "init_method": self.init_method}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartingText(Method):
+    """The words that a soft prompt starts from, and its template, as a hard prompt: all that is not trained of it.
+
+    Args:
+        virtual_tokens: how many tokens of the text.
+    """
+
+    kind = "text that a soft prompt starts from"
+    candidates = Recipe
+    is_tuned = False
+    depends_on_seed = False
+
+    virtual_tokens: int
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings as of any method, with the length of the text and the templates."""
+        return super().settings() | {"virtual_tokens": self.virtual_tokens, "templates": TEMPLATES}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixTuning(GradientMethod):
@@ -166,6 +303,10 @@ class PrefixTuning(GradientMethod):
 
     virtual_tokens: int
 
+    def settings(self) -> dict[str, Any]:
+        """Give the settings as of any such method, with the length of the prefix."""
+        return super().settings() | {"virtual_tokens": self.virtual_tokens}
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoRA(GradientMethod):
@@ -176,8 +317,13 @@ class LoRA(GradientMethod):
     """
 
     kind = "LoRA"
+    may_show_examples = True
 
     rank: int
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings as of any such method, with the rank."""
+        return super().settings() | {"rank": self.rank}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,83 +331,90 @@ class FullFineTuning(GradientMethod):
     """All weights of the model."""
 
     kind = "full fine-tuning"
+    may_show_examples = True
 
 
 # A few vectors in front of a frozen model take more passes to learn than its own weights do.
-_FEW_PARAMETERS = ((20, 6), (80, 4), (320, 3))
-_MANY_PARAMETERS = ((20, 6), (80, 3), (320, 1))
+_FEW_PARAMETERS = ((20, 16), (80, 8), (320, 4))
+_MANY_PARAMETERS = ((20, 8), (80, 4), (320, 2))
+_FROM_TEXT = (0.005, 0.01, 0.02, 0.04, 0.08)  # learning rates
 
 METHODS: tuple[Method, ...] = (
+    HardPrompt(name="instruction", title="the lesson's instruction alone", wordings=("instruction",)),
+    HardPrompt(name="zero-shot", title="hard prompt, no examples"),
     HardPrompt(
-        name="zero-shot",
-        title="hard prompt, no examples",
-        candidates=tuple(PromptCandidate(wording, 0) for wording in WORDINGS),
+        name="zero-shot-written",
+        title="hard prompt, no examples, chosen by writing",
+        searched_as="zero-shot",
+        judged_by_writing=True,
     ),
+    HardPrompt(name="few-shot", title="hard prompt, 4 or 8 examples", examples=(4, 8), draws=6),
     HardPrompt(
-        name="few-shot",
-        title="hard prompt, 4 or 8 examples",
-        candidates=tuple(PromptCandidate(wording, examples) for wording in WORDINGS for examples in (4, 8)),
+        name="few-shot-written",
+        title="hard prompt, 4 or 8 examples, chosen by writing",
+        searched_as="few-shot",
+        judged_by_writing=True,
+        examples=(4, 8),
+        draws=6,
+    ),
+    StartingText(
+        name="starting-text",
+        title="the text that 100 virtual tokens start from",
+        searched_as="prompt-100",
+        virtual_tokens=100,
     ),
     PromptTuning(
         name="prompt-20",
         title="prompt tuning, 20 virtual tokens",
-        searched_as="prompt-50",
+        learning_rates=_FROM_TEXT,
         epochs=_FEW_PARAMETERS,
         virtual_tokens=20,
         init_method="text",
     ),
     PromptTuning(
-        name="prompt-50",
-        title="prompt tuning, 50 virtual tokens",
-        candidates=(0.01, 0.02, 0.04),
-        epochs=_FEW_PARAMETERS,
-        virtual_tokens=50,
-        init_method="text",
-    ),
-    PromptTuning(
         name="prompt-100",
         title="prompt tuning, 100 virtual tokens",
-        searched_as="prompt-50",
         learns_from_little=True,
+        learning_rates=_FROM_TEXT,
         epochs=_FEW_PARAMETERS,
         virtual_tokens=100,
         init_method="text",
     ),
     PromptTuning(
-        name="prompt-50-random",
-        title="prompt tuning, 50 virtual tokens, random start",
-        candidates=(0.03, 0.1, 0.3),
+        name="prompt-100-random",
+        title="prompt tuning, 100 virtual tokens, random start",
+        learning_rates=(0.01, 0.03, 0.1, 0.3, 1.0),
         epochs=_FEW_PARAMETERS,
-        virtual_tokens=50,
+        virtual_tokens=100,
         init_method="random",
     ),
     PrefixTuning(
         name="prefix-20",
         title="prefix tuning, 20 virtual tokens",
-        candidates=(0.01, 0.03, 0.1),
         learns_from_little=True,
+        learning_rates=(0.003, 0.01, 0.03, 0.06, 0.1),
         epochs=_FEW_PARAMETERS,
         virtual_tokens=20,
     ),
     LoRA(
         name="lora-8",
         title="LoRA, rank 8",
-        candidates=(0.001, 0.003, 0.01),
         learns_from_little=True,
+        learning_rates=(0.0003, 0.001, 0.003, 0.006, 0.01),
         epochs=_MANY_PARAMETERS,
         rank=8,
     ),
     FullFineTuning(
         name="full",
         title="full fine-tuning",
-        candidates=(0.00001, 0.00003, 0.0001),
         learns_from_little=True,
+        learning_rates=(0.000003, 0.00001, 0.00003, 0.0001, 0.0003),
         epochs=_MANY_PARAMETERS,
     ),
     TfIdf(
         name="tf-idf",
         title="TF-IDF, logistic regression",
-        candidates=(1.0, 10.0, 100.0),
         learns_from_little=True,
+        inverse_strengths=(0.1, 1.0, 10.0, 100.0, 1000.0),
     ),
 )

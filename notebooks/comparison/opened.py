@@ -8,12 +8,12 @@ from torch import Tensor
 
 from prompt_tuning_helpers.evaluation import LABELS
 
-from .training import TrainedClassifier
+from .training import Classifier, SoftPromptClassifier
 
 NEAREST = 3
 
 
-def open_up(classifier: TrainedClassifier, prompts: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
+def open_up(classifier: Classifier, prompts: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
     """Look into the soft prompt of a classifier.
 
     Nearness is the cosine of the angle between two embeddings. Distances are divided by the mean length of the
@@ -29,30 +29,28 @@ def open_up(classifier: TrainedClassifier, prompts: Sequence[str], truth: Sequen
         and for each virtual token the words nearest to it before and after, how far it moved, and the accuracy
         without it.
     """
-    soft = classifier.soft_prompt
-    if soft is None:
+    if not isinstance(classifier, SoftPromptClassifier):
         raise ValueError("Only prompt tuning leaves a soft prompt to look into.")
 
     def accuracy(prompt: Tensor) -> float:
-        answers = [LABELS[margin > 0] for margin in soft.margins(prompt, prompts)]
+        answers = [LABELS[answer.margin > 0] for answer in classifier.answer_with(prompt, prompts)]
         return sum(a == b for a, b in zip(answers, truth, strict=True)) / len(truth)
 
-    embedding = soft.embedding.float()
+    initial, tuned, embedding = classifier.initial, classifier.soft_prompt, classifier.embedding
     unit = embedding.norm(dim=1).mean()
-    before, after = (_nearest(prompt, embedding) for prompt in (soft.initial, soft.tuned))
-    moved = ((soft.tuned - soft.initial).norm(dim=1) / unit).tolist()
-    names = soft.tokenizer.convert_ids_to_tokens
+    before, after = (_nearest(prompt, embedding) for prompt in (initial, tuned))
+    moved = ((tuned - initial).norm(dim=1) / unit).tolist()
 
     def words(found: tuple[Tensor, Tensor], index: int) -> list[dict[str, Any]]:
         ids, cosines = found[0][index].tolist(), found[1][index].tolist()
         return [
-            {"token": soft.tokenizer.decode([token]) or names(token), "cosine": cosine}
+            {"token": classifier.name_token(token), "cosine": cosine}
             for token, cosine in zip(ids, cosines, strict=True)
         ]
 
     tokens = []
-    for index in range(len(soft.tuned)):
-        without = torch.cat([soft.tuned[:index], soft.tuned[index + 1 :]])
+    for index in range(len(tuned)):
+        without = torch.cat([tuned[:index], tuned[index + 1 :]])
         tokens.append(
             {
                 "before": words(before, index)[:1],
@@ -62,8 +60,8 @@ def open_up(classifier: TrainedClassifier, prompts: Sequence[str], truth: Sequen
             }
         )
     return {
-        "accuracy": accuracy(soft.tuned),
-        "accuracy_before": accuracy(soft.initial),
+        "accuracy": accuracy(tuned),
+        "accuracy_before": accuracy(initial),
         "accuracy_as_words": accuracy(embedding[after[0][:, 0]]),
         "tokens": tokens,
     }

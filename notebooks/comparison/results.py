@@ -1,57 +1,20 @@
 """The stored results as the notebook shows them: the seeds of each method together, with intervals."""
 
-import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from prompt_tuning_helpers.engine.training_file import parse_rows
 from prompt_tuning_helpers.evaluation import LABELS
 
-from .intervals import accuracy, f1, interval
-from .methods import Candidate, FullFineTuning, Method, candidate_as_json
-from .plan import FULL, Measurement, Plan, Search
+from .intervals import f1, f1_interval, mean_interval
+from .methods import Candidate, FullFineTuning, Method, Recipe
+from .plan import DATA, FULL, TEST_FILES, AnsweringCost, Job, Measurement, Opening, Plan, TuningCost
+from .search import Score
 from .store import Result, Store
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a candidate did in a search.
-
-    Args:
-        candidate: what was tried.
-        accuracy: on training rows that were held back; 0 if training diverged.
-        loss: likewise, in nats; infinite if training diverged.
-    """
-
-    candidate: Candidate
-    accuracy: float
-    loss: float
-
-    @classmethod
-    def of_diverged(cls, candidate: Candidate) -> "Score":
-        """Give the worst score there is: training gave no numbers."""
-        return cls(candidate, 0.0, math.inf)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether training gave no numbers."""
-        return math.isinf(self.loss)
-
-    def as_json(self) -> Result:
-        """Give what stands for this in the file of results."""
-        scores = {"diverged": True} if self.diverged else {"accuracy": self.accuracy, "loss": self.loss}
-        return {"candidate": candidate_as_json(self.candidate)} | scores
-
-    @classmethod
-    def from_json(cls, method: Method, stored: Result) -> "Score":
-        """Give the score that stands so in the file of results."""
-        candidate = method.candidate(stored["candidate"])
-        return (
-            cls.of_diverged(candidate) if "diverged" in stored else cls(candidate, stored["accuracy"], stored["loss"])
-        )
 
 
 @dataclass(frozen=True)
@@ -59,13 +22,17 @@ class Searched:
     """What a search found on training rows that were held back.
 
     Args:
-        method: whose candidates were tried.
-        scores: of each candidate, in their order.
+        method: that it was for.
+        rows: training rows.
+        seed: the seed.
+        scores: of each candidate that was tried, in this order.
         chosen: the best candidate.
     """
 
     method: Method
-    scores: tuple[Score, ...]
+    rows: int
+    seed: int
+    scores: dict[Candidate, Score]
     chosen: Candidate
 
 
@@ -74,12 +41,54 @@ class Machine:
     """What results were computed on.
 
     Args:
-        cpu: the processor's model; ``None`` where it was not recorded.
+        cpu: the processor's model.
         threads: that each job computed on.
+        device: the GPU's model, or ``"cpu"``.
+        numbers: their format.
     """
 
-    cpu: str | None
+    cpu: str
     threads: int
+    device: str
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method costs with the most training rows, on one processor core.
+
+    Args:
+        trained_parameters: how many numbers are learnt.
+        saved_bytes: what has to be kept beside the base model.
+        update_seconds: of a few updates, each; none where nothing is tuned.
+        updates: in a whole run.
+        tuning_memory_mb: peak of the process that tunes; ``None`` where nothing is tuned.
+        review_seconds: per review, of a few groups of reviews, each.
+        answering_memory_mb: peak of a process that only answers.
+    """
+
+    trained_parameters: int
+    saved_bytes: int
+    update_seconds: tuple[float, ...]
+    updates: int
+    tuning_memory_mb: float | None
+    review_seconds: tuple[float, ...]
+    answering_memory_mb: float
+
+    @property
+    def tuning_seconds(self) -> float:
+        """Of a whole run."""
+        return float(np.mean(self.update_seconds)) * self.updates if self.updates else 0.0
+
+    @property
+    def each_tuning_seconds(self) -> tuple[float, ...]:
+        """Of a whole run, by each of the timed updates."""
+        return tuple(seconds * self.updates for seconds in self.update_seconds)
+
+    @property
+    def scoring_ms(self) -> float:
+        """Milliseconds per review."""
+        return 1000 * float(np.mean(self.review_seconds))
 
 
 @dataclass(frozen=True)
@@ -90,17 +99,16 @@ class Measured:
         method: the method.
         rows: training rows.
         chosen: by the search, for each seed.
-        accuracy: mean over the seeds.
-        accuracy_interval: see ``interval``.
+        accuracy: mean over the seeds, of choosing the likelier of two words.
+        accuracy_interval: see ``intervals``.
         f1: mean over the seeds, of the positive label.
         f1_interval: likewise.
         hits: for each seed, whether each test review was answered rightly.
-        trained_parameters: how many numbers were learnt.
-        saved_bytes: what has to be kept beside the base model.
-        peak_memory_mb: mean, of the process up to the end of training.
-        tuning_seconds: mean of one processor core; ``None`` if all seeds were computed on another machine than that
-            of the comparison's times.
-        scoring_ms: likewise, for each review.
+        written: what is written freely, for each seed and test review: a label, or ``"-"`` for none.
+        written_accuracy: mean over the seeds; an answer without a label is wrong.
+        written_interval: likewise.
+        written_hits: as ``hits``.
+        cost: with the most training rows; ``None`` for fewer.
     """
 
     method: Method
@@ -111,11 +119,29 @@ class Measured:
     f1: float
     f1_interval: tuple[float, float]
     hits: tuple[tuple[bool, ...], ...]
-    trained_parameters: int
-    saved_bytes: int
-    peak_memory_mb: float
-    tuning_seconds: float | None
-    scoring_ms: float | None
+    written: tuple[str, ...]
+    written_accuracy: float
+    written_interval: tuple[float, float]
+    written_hits: tuple[tuple[bool, ...], ...]
+    cost: Cost | None
+
+    @property
+    def passes(self) -> int | None:
+        """Over the training rows, of the run whose cost was measured; ``None`` if the method makes none."""
+        first = self.chosen[0]
+        return first.epochs if self.method.is_tuned and isinstance(first, Recipe) else None
+
+    @property
+    def each_pass(self) -> tuple[float, ...]:
+        """Seconds of one pass, by each of the timed updates."""
+        if self.cost is None or self.passes is None:
+            return ()
+        return tuple(seconds / self.passes for seconds in self.cost.each_tuning_seconds)
+
+    @property
+    def pass_seconds(self) -> float | None:
+        """Of one pass; ``None`` if the method makes none."""
+        return float(np.mean(self.each_pass)) if self.each_pass else None
 
 
 @dataclass(frozen=True)
@@ -127,20 +153,24 @@ class Comparison:
         searched: one for each search, in the plan's order.
         measured: by method and number of rows, in the plan's order.
         opened: what was seen inside the soft prompt that the plan names.
-        machines: that the measurements were made on, each with the number of them, the most first. Times are those of
-            the first alone, since times of different machines cannot be compared.
+        reviews: the test reviews, in the order of the answers: ``file``, ``output`` and ``phenomenon`` of each.
+        machines: that accuracies were computed on, each with the number of measurements, the most first.
+        timed_on: likewise for the costs.
     """
 
     plan: Plan
     searched: tuple[Searched, ...]
     measured: tuple[Measured, ...]
     opened: Result
+    reviews: tuple[dict[str, str], ...]
     machines: tuple[tuple[Machine, int], ...]
+    timed_on: tuple[tuple[Machine, int], ...]
 
     @property
     def base_parameters(self) -> int:
         """How many parameters the base model has: full fine-tuning trains all of them."""
-        return next(m.trained_parameters for m in self.measured if isinstance(m.method, FullFineTuning))
+        costs = (found.cost for found in self.measured if isinstance(found.method, FullFineTuning))
+        return next(cost.trained_parameters for cost in costs if cost)
 
     @property
     def with_all_rows(self) -> list[Measured]:
@@ -151,6 +181,12 @@ class Comparison:
         """Find what one method gave on so many rows, or else on the most."""
         wanted = rows or self.plan.rows[-1]
         return next(found for found in self.measured if found.method.name == method and found.rows == wanted)
+
+    def cost(self, method: str) -> Cost:
+        """Find what one method costs with the most rows."""
+        cost = self.of(method).cost
+        assert cost is not None
+        return cost
 
 
 def load(path: str | Path, plan: Plan = FULL) -> Comparison:
@@ -165,70 +201,91 @@ def load(path: str | Path, plan: Plan = FULL) -> Comparison:
         ValueError: if the file is damaged.
     """
     store = Store.read(Path(path), plan)
-    lacking = [job.name for job in store.missing()]
+    lacking = [job.name for jobs in (store.accuracy_jobs, store.cost_jobs) for job in store.missing(jobs)]
     if lacking:
-        shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        shown = "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         raise LookupError(
             f"These results are missing or were made with other settings: {shown}. Run `make compare`; it computes "
             "what is lacking and keeps the rest."
         )
-    groups: dict[tuple[str, int], list[Measurement]] = {}
-    for job in store.measurements():
-        groups.setdefault((job.method.name, job.rows), []).append(job)
-    results = [store.results[job.name] for job in store.measurements()]
-    machines = Counter(Machine(**result["machine"]) for result in results).most_common()
+    jobs = list(store.measurements())
+    reviews = read_reviews(plan)
+    measured = []
+    for method in plan.methods:
+        for rows in plan.rows_of(method):
+            of_cell = [job for job in jobs if job.method == method and job.rows == rows]
+            cost = _cost(store, of_cell[0]) if rows == plan.rows[-1] else None
+            measured.append(_aggregate(of_cell, store, reviews, cost))
+    (opened,) = (store.results[job.name] for job in store.accuracy_jobs() if isinstance(job, Opening))
     return Comparison(
         plan,
-        searched=tuple(_searched(job, store.results[job.name]) for job in plan.searches()),
-        measured=tuple(_aggregate(group, store, machines[0][0]) for group in groups.values()),
-        opened=next(result["opened"] for result in results if "opened" in result),
-        machines=tuple(machines),
+        searched=tuple(_searched(store, job) for job in jobs),
+        measured=tuple(measured),
+        opened=opened,
+        reviews=reviews,
+        machines=_machines(store, jobs),
+        timed_on=_machines(store, store.cost_jobs()),
     )
 
 
-def _searched(job: Search, result: Result) -> Searched:
-    scores = tuple(Score.from_json(job.method, score) for score in result["scores"])
-    return Searched(job.method, scores, job.method.candidate(result["chosen"]))
+def read_reviews(plan: Plan) -> tuple[dict[str, str], ...]:
+    """Read of each test review in which file it stands, its label, and what makes it hard."""
+    reviews = [
+        {"file": name, "output": row["output"], "phenomenon": row["phenomenon"]}
+        for name in TEST_FILES
+        for row in parse_rows((DATA / name).read_bytes())
+    ]
+    return tuple(reviews[: plan.test_rows])
 
 
-def _aggregate(seeds: list[Measurement], store: Store, timed_on: Machine) -> Measured:
-    """Put together what the seeds of one method and number of rows gave."""
+def _machines(store: Store, jobs: Sequence[Job]) -> tuple[tuple[Machine, int], ...]:
+    return tuple(Counter(Machine(**store.results[job.name]["machine"]) for job in jobs).most_common())
+
+
+def _searched(store: Store, job: Measurement) -> Searched:
+    found = store.search(job.method, job.rows, job.seed)
+    return Searched(job.method, job.rows, job.seed, found.scores, found.chosen)
+
+
+def _cost(store: Store, job: Job) -> Cost:
+    """Put together what tuning and answering of a method cost."""
+    cell = job.method, job.rows, job.seed, job.candidate
+    answering, tuning = store.results[AnsweringCost(*cell).name], store.get(TuningCost(*cell)) or {}
+    return Cost(
+        trained_parameters=tuning.get("trained_parameters", 0),
+        saved_bytes=answering["saved_bytes"],
+        update_seconds=tuple(tuning.get("update_seconds", ())),
+        updates=tuning.get("updates", 0),
+        tuning_memory_mb=tuning.get("peak_memory_mb"),
+        review_seconds=tuple(answering["review_seconds"]),
+        answering_memory_mb=answering["peak_memory_mb"],
+    )
+
+
+def _aggregate(
+    seeds: list[Measurement], store: Store, reviews: Sequence[dict[str, str]], cost: Cost | None
+) -> Measured:
+    """Put together what the seeds of one method and number of rows gave; one seed stands for all that give the same."""
     results = [store.results[job.name] for job in seeds]
-    timed = [result for result in results if Machine(**result["machine"]) == timed_on]
-    right, said = (
-        np.array([[label == LABELS[1] for label in result[name]] for result in results])
-        for name in ("truth", "answers")
-    )
+    times = len(store.plan.seeds) // len(seeds)
+    results, chosen = results * times, [job.candidate for job in seeds] * times
+    right = np.array([[review["output"] == LABELS[1] for review in reviews]] * len(results))
+    said = np.array([result["margins"] for result in results]) > 0
+    labels = np.array([[review["output"] for review in reviews]] * len(results))
+    written = np.array([list(result["written"]) for result in results])
+    hits, written_hits = right == said, labels == written
     return Measured(
         method=seeds[0].method,
         rows=seeds[0].rows,
-        chosen=tuple(job.chosen for job in seeds),
-        accuracy=float(accuracy(right, said)),
-        accuracy_interval=interval(accuracy, right, said),
-        f1=float(f1(right, said)),
-        f1_interval=interval(f1, right, said),
-        hits=tuple(map(tuple, (right == said).tolist())),
-        trained_parameters=results[0]["trained_parameters"],
-        saved_bytes=results[0]["saved_bytes"],
-        peak_memory_mb=_mean(results, "peak_memory_mb"),
-        tuning_seconds=_mean(timed, "tuning_seconds") if timed else None,
-        scoring_ms=_mean(timed, "scoring_ms") if timed else None,
+        chosen=tuple(chosen),
+        accuracy=float(hits.mean()),
+        accuracy_interval=mean_interval(hits),
+        f1=f1(right, said),
+        f1_interval=f1_interval(right, said),
+        hits=tuple(map(tuple, hits.tolist())),
+        written=tuple(result["written"] for result in results),
+        written_accuracy=float(written_hits.mean()),
+        written_interval=mean_interval(written_hits),
+        written_hits=tuple(map(tuple, written_hits.tolist())),
+        cost=cost,
     )
-
-
-def _mean(results: list[Result], name: str) -> float:
-    return float(np.mean([result[name] for result in results]))
-
-
-def difference(first: Measured, second: Measured) -> tuple[float, tuple[float, float]]:
-    """Tell how much more accurate the first is than the second, with its interval; see ``interval``.
-
-    Both are resampled together, since they learnt from the same draws of rows and answered the same reviews. That
-    tells more than a look at whether two intervals overlap.
-    """
-
-    def score(hits: Any, other_hits: Any) -> Any:
-        return hits.mean() - other_hits.mean()
-
-    hits, other_hits = np.array(first.hits), np.array(second.hits)
-    return float(score(hits, other_hits)), interval(score, hits, other_hits)

@@ -1,28 +1,35 @@
 """Sentences with the figures of the comparison in them, so that nobody has to type a number."""
 
+from collections.abc import Sequence
+
 from .results import Comparison, Machine
 from .tables import share
 
 
 def describe_machines(comparison: Comparison) -> str:
-    """Say what the results were computed on, and whose times are shown.
+    """Say what accuracies and costs were computed on.
 
     Args:
         comparison: what ``load`` returns.
     """
-    (first, _), *others = comparison.machines
-    if not others:
-        return f"All results are from one machine: {_describe(first)}."
-    machines = "; ".join(f"{_describe(machine)} ({count})" for machine, count in comparison.machines)
-    return (
-        f"The results are from {len(comparison.machines)} machines: {machines}. Times are those of the first alone, "
-        "since times of different machines cannot be compared."
-    )
+    return f"Accuracies: {list_machines(comparison.machines)}. Times and memory: {list_machines(comparison.timed_on)}."
+
+
+def list_machines(machines: Sequence[tuple[Machine, int]]) -> str:
+    """Name machines, with the number of results of each if there are several.
+
+    Args:
+        machines: each with this number.
+    """
+    if len(machines) == 1:
+        return _describe(machines[0][0])
+    return "; ".join(f"{_describe(machine)} ({count} results)" for machine, count in machines)
 
 
 def _describe(machine: Machine) -> str:
     threads = f"{machine.threads} thread" + ("s" if machine.threads > 1 else "")
-    return f"{machine.cpu or 'an unrecorded processor'}, with {threads} a job"
+    device = machine.cpu if machine.device == "cpu" else machine.device
+    return f"{device}, with {threads} a job"
 
 
 def describe_choice(comparison: Comparison, method: str) -> str:
@@ -33,7 +40,7 @@ def describe_choice(comparison: Comparison, method: str) -> str:
         method: its name.
     """
     found = comparison.of(method)
-    choices = dict.fromkeys(found.method.describe(choice) for choice in found.chosen)
+    choices = dict.fromkeys(choice.describe() for choice in found.chosen)
     return f"Chosen for {found.method.title}: {'; '.join(choices)}."
 
 
@@ -44,10 +51,10 @@ def describe_share(comparison: Comparison, method: str) -> str:
         comparison: what ``load`` returns.
         method: its name.
     """
-    found = comparison.of(method)
-    part = share(found.method, found.trained_parameters, comparison)
+    found, parameters = comparison.of(method), comparison.cost(method).trained_parameters
+    part = share(found.method, parameters, comparison)
     return (
-        f"With {found.method.title}, {found.trained_parameters:,} parameters are trained. The base model has "
+        f"With {found.method.title}, {parameters:,} parameters are trained. The base model has "
         f"{comparison.base_parameters:,}: that is {part}."
     )
 

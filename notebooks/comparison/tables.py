@@ -1,25 +1,32 @@
 """The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
-from .methods import Method
-from .results import Comparison, Searched, difference
+from .methods import TEMPLATES, Method
+from .results import Comparison, Measured, Searched
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NONE = "–"  # noqa: RUF001 an en dash
+MINUS = "−"  # noqa: RUF001 a real one, as wide as a plus
+NO_BREAK_SPACE, WORD_JOINER = "\u00a0", "\u2060"
 
 
-def show_wordings() -> pd.DataFrame:
+def show_wordings() -> "pd.DataFrame":
     """Show the hard prompts that are tried, without their examples.
 
     Returns:
         One row a wording: the question, and the two words to choose between.
     """
+    import pandas as pd
+
     rows = {
         name: {
             "question": wording.template,
@@ -30,8 +37,19 @@ def show_wordings() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def show_methods(comparison: Comparison) -> pd.DataFrame:
-    """Show the main table: what each method gives and costs with the largest number of training rows.
+def show_templates() -> "pd.DataFrame":
+    """Show the templates that each trained method may choose among.
+
+    Returns:
+        One row a template: what stands around a prompt of the lesson's files, which is ``{{input}}``.
+    """
+    import pandas as pd
+
+    return pd.DataFrame({"template": {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
+
+
+def show_methods(comparison: Comparison) -> "pd.DataFrame":
+    """Show the main table: what each method trains, and how well it answers with the largest number of training rows.
 
     Args:
         comparison: what ``load`` returns.
@@ -41,21 +59,44 @@ def show_methods(comparison: Comparison) -> pd.DataFrame:
     """
     rows = {
         found.method.title: {
-            "accuracy": with_interval(found.accuracy, found.accuracy_interval),
-            "F1": with_interval(found.f1, found.f1_interval),
-            "trained parameters": f"{found.trained_parameters:,}",
-            "share of the model": share(found.method, found.trained_parameters, comparison),
-            "saved": size(found.saved_bytes),
-            "tuning time": seconds(found.tuning_seconds),
-            "peak memory": f"{found.peak_memory_mb:,.0f} MiB",
-            "time per review": milliseconds(found.scoring_ms),
+            "trained parameters": f"{cost.trained_parameters:,}",
+            "share of the model": share(found.method, cost.trained_parameters, comparison),
+            "accuracy, choosing": with_interval(found.accuracy, found.accuracy_interval),
+            "accuracy, writing freely": _written(found),
+            "F1, choosing": with_interval(found.f1, found.f1_interval),
         }
         for found in comparison.with_all_rows
+        if (cost := found.cost)
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _unbroken_table(rows)
 
 
-def show_little_data(comparison: Comparison) -> pd.DataFrame:
+def show_costs(comparison: Comparison) -> "pd.DataFrame":
+    """Show what each method costs with the largest number of training rows.
+
+    Args:
+        comparison: what ``load`` returns.
+
+    Returns:
+        One row a method.
+    """
+    rows = {
+        found.method.title: {
+            "passes": NONE if found.passes is None else str(found.passes),
+            "one pass": NONE if found.pass_seconds is None else seconds(found.pass_seconds),
+            "whole tuning": seconds(cost.tuning_seconds),
+            "memory of tuning": memory(cost.tuning_memory_mb),
+            "memory of answering": memory(cost.answering_memory_mb),
+            "time per review": milliseconds(cost.scoring_ms),
+            "saved": size(cost.saved_bytes),
+        }
+        for found in comparison.with_all_rows
+        if (cost := found.cost)
+    }
+    return _unbroken_table(rows)
+
+
+def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     """Show accuracy by the number of training rows, for the methods that were taught with fewer rows, too.
 
     Args:
@@ -69,39 +110,42 @@ def show_little_data(comparison: Comparison) -> pd.DataFrame:
         if found.method.learns_from_little:
             cells = rows.setdefault(found.method.title, {})
             cells[f"{found.rows} rows"] = with_interval(found.accuracy, found.accuracy_interval)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _unbroken_table(rows)
 
 
-def show_searches(comparison: Comparison) -> pd.DataFrame:
+def show_searches(comparison: Comparison) -> "pd.DataFrame":
     """Show what the searches tried, how well it did on training rows that were held back, and what they chose.
 
     Args:
         comparison: what ``load`` returns.
 
     Returns:
-        One row a method and candidate. Where there was a search for each draw of rows, the figures are means.
+        One row a method, number of training rows and candidate. Where there was a search for each draw of rows, the
+        figures are means of those that tried the candidate.
     """
-    by_method: dict[str, list[Searched]] = {}
+    import pandas as pd
+
+    by_cell: dict[tuple[str, int], list[Searched]] = {}
     for found in comparison.searched:
-        by_method.setdefault(found.method.name, []).append(found)
+        by_cell.setdefault((found.method.title, found.rows), []).append(found)
     rows = {}
-    for group in by_method.values():
-        method = group[0].method
-        for number, candidate in enumerate(method.candidates):
-            scores = [search.scores[number] for search in group]
+    for (title, count), group in by_cell.items():
+        for candidate in dict.fromkeys(candidate for search in group for candidate in search.scores):
+            scores = [search.scores[candidate] for search in group if candidate in search.scores]
             times = sum(search.chosen == candidate for search in group)
             diverged = any(score.diverged for score in scores)
-            rows[method.title, method.describe(candidate)] = {
-                "accuracy": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+            rows[title, count, candidate.describe()] = {
+                "accuracy, choosing": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+                "accuracy, writing freely": NONE if diverged else f"{np.mean([score.written for score in scores]):.3f}",
                 "loss": "diverged" if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
                 "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "candidate"])
+    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "training rows", "tried"])
     return table
 
 
-def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
+def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
     """Show what was seen inside the soft prompt, one virtual token after the other.
 
     Args:
@@ -111,6 +155,8 @@ def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
         For each virtual token the text that it started as, the words that it is nearest to now, each with its cosine,
         how far it moved, and the accuracy without it.
     """
+    import pandas as pd
+
     rows = [
         {
             "started as": quote(token["before"][0]["token"]),
@@ -123,37 +169,7 @@ def show_virtual_tokens(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="virtual token"))
 
 
-def show_accuracy_against(
-    comparison: Comparison, method: str, others: Sequence[str], rows: Sequence[int] = ()
-) -> pd.DataFrame:
-    """Show how much more accurate one method is than others, and whether the test reviews can tell.
-
-    Args:
-        comparison: what ``load`` returns.
-        method: the one.
-        others: the others. Those that do not learn from little are taken as they are.
-        rows: numbers of training rows; the most, if not given.
-
-    Returns:
-        One row a number of training rows and other method.
-    """
-    table = {}
-    for count in rows or comparison.plan.rows[-1:]:
-        for other in others:
-            learns = comparison.plan.method(other).learns_from_little
-            second = comparison.of(other, count if learns else None)
-            value, (low, high) = difference(comparison.of(method, count), second)
-            table[count, second.method.title] = {
-                "difference in points": f"{100 * value:+.1f}",
-                "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
-                "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot be told",
-            }
-    shown = pd.DataFrame.from_dict(table, orient="index")
-    shown.index = pd.MultiIndex.from_tuples(table, names=["training rows", "against"])
-    return shown
-
-
-def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> pd.DataFrame:
+def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
     """Show what one method costs, with the cost of another as the unit.
 
     Args:
@@ -166,19 +182,43 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
     """
     columns = {
         "trained parameters": "trained_parameters",
-        "tuning time": "tuning_seconds",
-        "peak memory": "peak_memory_mb",
+        "whole tuning": "tuning_seconds",
+        "memory of tuning": "tuning_memory_mb",
+        "memory of answering": "answering_memory_mb",
         "saved": "saved_bytes",
         "time per review": "scoring_ms",
     }
-    one = comparison.of(method)
+    one = comparison.cost(method)
     rows = {
-        two.method.title: {
-            title: times(getattr(one, attribute), getattr(two, attribute)) for title, attribute in columns.items()
+        comparison.plan.method(other).title: {
+            title: times(getattr(one, attribute), getattr(comparison.cost(other), attribute))
+            for title, attribute in columns.items()
         }
-        for two in map(comparison.of, others)
+        for other in others
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("against")
+    return _unbroken_table(rows).rename_axis("against")
+
+
+def _written(found: Measured) -> str:
+    """Write the accuracy of writing freely; a dash where there is no language model, which alone writes."""
+    return with_interval(found.written_accuracy, found.written_interval) if found.method.has_base_model else NONE
+
+
+def _unbroken_table(rows: Mapping[str, Mapping[str, str]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(rows, orient="index").map(unbroken)
+
+
+def unbroken(text: str) -> str:
+    """Write a short text of figures so that no line ends within it, in a narrow cell of a table for instance."""
+    dash = NONE if text == NONE else f"{WORD_JOINER}{NONE}{WORD_JOINER}"
+    return text.replace(" ", NO_BREAK_SPACE).replace(NONE, dash)
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, and one decimal."""
+    return f"{value:+.1f}".replace("-", MINUS)
 
 
 def share(method: Method, parameters: int, comparison: Comparison) -> str:
@@ -197,20 +237,25 @@ def size(amount: float) -> str:
     return f"{amount:.0f} B"
 
 
-def seconds(amount: float | None) -> str:
-    """Write a time in seconds; a dash where it was measured on another machine."""
-    return "none" if amount == 0 else _number(amount, "s")
+def memory(amount: float | None) -> str:
+    """Write an amount of memory; a dash where there is none."""
+    return NONE if amount is None else f"{two_digits(amount)} MiB"
 
 
-def milliseconds(amount: float | None) -> str:
-    """Write a short time in milliseconds; a dash where it was measured on another machine."""
-    return _number(amount, "ms")
+def seconds(amount: float) -> str:
+    """Write a time in seconds."""
+    return "none" if amount == 0 else f"{two_digits(amount)} s"
 
 
-def _number(amount: float | None, unit: str) -> str:
-    if amount is None:
-        return NONE
-    return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.2g} {unit}"
+def milliseconds(amount: float) -> str:
+    """Write a short time in milliseconds."""
+    return f"{two_digits(amount)} ms"
+
+
+def two_digits(amount: float) -> str:
+    """Write an amount with two significant digits; what is measured here is not more certain than that."""
+    rounded = float(f"{amount:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 or rounded == 0 else f"{rounded:#.2g}"
 
 
 def times(one: float | None, other: float | None) -> str:
@@ -218,7 +263,7 @@ def times(one: float | None, other: float | None) -> str:
     if one is None or other is None:
         return NONE
     ratio = one / other
-    return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:,.{2 if ratio < 10 else 0}f} ×"  # noqa: RUF001
+    return f"1/{two_digits(1 / ratio)}" if ratio < 0.1 else f"{two_digits(ratio)} ×"  # noqa: RUF001
 
 
 def quote(token: str) -> str:

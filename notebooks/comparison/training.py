@@ -1,38 +1,38 @@
-"""Trains a classifier in each of the ways that are compared; it answers reviews and says what it cost.
+"""Classifiers, one for each of the ways that are compared: they learn the task, and answer reviews.
 
 PEFT provides prefix tuning and LoRA; prompt tuning is the engine's own. All methods that train a network see the same
-rows in the same order, and what all rows share is computed once per step, whatever the method.
+rows in the same order, and what all rows share is computed once per update, whatever the method.
 """
 
+import math
 import pickle
 import random
-import resource
-import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, singledispatch
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from prompt_tuning_helpers.engine import TuningSettings, loading
+from prompt_tuning_helpers.engine import TuningSettings
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.general import TransformersModel
-from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_inputs, encode_rows, wrap
+from prompt_tuning_helpers.engine.rows import TrainingRow, encode_inputs, encode_rows, wrap
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
 from prompt_tuning_helpers.engine.trainer import BETAS
-from prompt_tuning_helpers.engine.tune import learning_rate_factor, minibatches, tune
-from prompt_tuning_helpers.evaluation import LABELS
+from prompt_tuning_helpers.engine.tune import TuningStopped, learning_rate_factor, minibatches, tune
+from prompt_tuning_helpers.evaluation import LABELS, parse_label
 from prompt_tuning_helpers.lesson import review_of
 
 from . import hard_prompts
-from .asking import first_tokens, load_network, margins, no_soft_prompt
+from .asking import NEW_TOKENS, ask, first_tokens, no_soft_prompt
 from .methods import (
+    TEMPLATES,
     Candidate,
     FullFineTuning,
     GradientMethod,
@@ -40,174 +40,388 @@ from .methods import (
     LoRA,
     Method,
     PrefixTuning,
-    PromptCandidate,
     PromptTuning,
+    Recipe,
+    Regularisation,
+    StartingText,
     TfIdf,
+    WrittenPrompt,
 )
+from .networks import BaseModel
 from .plan import lesson_settings
 
 MAX_GRADIENT_NORM = 1.0  # customary where a model's own weights are trained
+MAX_INPUT_TOKENS = 1024  # more than any row has, with solved examples before it
 
-Margins = Callable[[Sequence[str]], list[float]]
-
-
-@dataclass(frozen=True)
-class SoftPrompt:
-    """A soft prompt with the model it belongs to.
-
-    Args:
-        initial: before tuning, ``[P, H]``.
-        tuned: after tuning, ``[P, H]``.
-        embedding: of the vocabulary, ``[vocabulary, H]``.
-        tokenizer: of the model.
-        margins: what the model says with any soft prompt in place of this one.
-    """
-
-    initial: Tensor
-    tuned: Tensor
-    embedding: Tensor
-    tokenizer: Any
-    margins: Callable[[Tensor, Sequence[str]], list[float]]
+Stop = Callable[[], bool]  # asked after each update
 
 
 @dataclass(frozen=True)
-class TrainedClassifier:
-    """What has learnt the task, and what that took.
+class Answer:
+    """What a classifier says to one prompt.
 
     Args:
-        margins: for each prompt, how much more likely "satisfied" is than "not satisfied", as a difference of
-            log-odds. Choosing the likelier of the two is kinder to an untaught model than reading what it writes.
-        trained_parameters: how many numbers were learnt.
-        saved_bytes: size of what has to be kept, without the base model where that stays as it is.
-        tuning_seconds: of one processor core.
-        peak_memory_mb: of the process up to the end of training, in MiB.
-        soft_prompt: of prompt tuning.
+        margin: how much more likely "satisfied" is than "not satisfied", as a difference of log-odds. Choosing the
+            likelier of the two is kinder to an untaught model than reading what it writes.
+        written: the label in what it writes by itself; ``None`` if there is none.
     """
 
-    margins: Margins
-    trained_parameters: int
-    saved_bytes: int
-    tuning_seconds: float
-    peak_memory_mb: float
-    soft_prompt: SoftPrompt | None = None
+    margin: float
+    written: str | None
+
+
+class Classifier(ABC):
+    """Something that can be taught to tell satisfied customers from others."""
+
+    trained_parameters = 0
+
+    @abstractmethod
+    def learn(self, should_stop: Stop = lambda: False) -> None:
+        """Learn the task, unless there is nothing to learn.
+
+        Args:
+            should_stop: asked after each update.
+
+        Raises:
+            TuningStopped: after ``should_stop`` said so.
+            FloatingPointError: if the loss is no number any more.
+        """
+
+    @property
+    def updates(self) -> int:
+        """How many updates it takes to learn."""
+        return 0
+
+    @abstractmethod
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        """Answer prompts of the lesson's files.
+
+        Args:
+            prompts: the prompts.
+            new_tokens: of what is written, at most.
+        """
+
+    @abstractmethod
+    def saved_bytes(self) -> int:
+        """Give the size of what has to be kept, without the base model where that stays as it is."""
 
 
 @singledispatch
-def train(
-    method: Method, candidate: Candidate, rows: Sequence[TrainingRow], model: str, seed: int
-) -> TrainedClassifier:
-    """Train a classifier.
+def prepare(method: Method, candidate: Candidate, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Any:
+    """Make a classifier that has not learnt anything yet.
 
     Args:
         method: how to learn; each kind of method has an implementation below.
-        candidate: one of the method's candidates, a learning rate for instance.
+        candidate: one of the method's candidates, a learning rate and a template for instance.
         rows: what to learn from.
-        model: source of the base model.
+        base: the base model.
         seed: of the rows' order and of random starting points.
 
-    Raises:
-        FloatingPointError: if the loss is no number any more.
+    Returns:
+        A ``Classifier``.
     """
-    raise TypeError(f"Nothing says how a {type(method).__name__} is trained.")
+    raise TypeError(f"Nothing says how a {type(method).__name__} is taught.")
 
 
-@train.register
-def _write_prompt(
-    method: HardPrompt, candidate: PromptCandidate, rows: Sequence[TrainingRow], model: str, seed: int
-) -> TrainedClassifier:
-    """Train nothing: the first rows, half of each label, are the examples of the prompt, in random order."""
+def train(method: Method, candidate: Candidate, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
+    """Make a classifier, and let it learn; see ``prepare``.
+
+    Raises:
+        FloatingPointError: if training gives no numbers.
+    """
+    classifier: Classifier = prepare(method, candidate, rows, base, seed)
+    classifier.learn()
+    return classifier
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How reviews are put to a network, and its answers read.
+
+    Args:
+        base: the base model, for its tokenizer.
+        write: the whole text for a prompt of the lesson's files.
+        words: for a negative and a positive answer.
+    """
+
+    base: BaseModel
+    write: Callable[[str], str]
+    words: tuple[str, str] = (LABELS[0], LABELS[1])
+
+    def answer(
+        self, forward: TransformersModel, prompts: Sequence[str], new_tokens: int, soft_prompt: Tensor | None = None
+    ) -> list[Answer]:
+        """Answer prompts.
+
+        Args:
+            forward: the network.
+            prompts: of the lesson's files.
+            new_tokens: of what is written, at most.
+            soft_prompt: ``[P, H]``; none by default.
+        """
+        tokenizer = self.base.tokenizer
+        replies = ask(
+            forward,
+            no_soft_prompt(forward) if soft_prompt is None else soft_prompt,
+            encode_inputs([self.write(prompt) for prompt in prompts], tokenizer),
+            first_tokens(self.words, tokenizer),
+            self.base.end_tokens,
+            new_tokens,
+        )
+        return [Answer(reply.margin, self.read(tokenizer.decode(reply.written))) for reply in replies]
+
+    def read(self, written: str) -> str | None:
+        """Find the label that an answer means; ``None`` if there is none."""
+        words = [word.strip() for word in self.words]
+        said = parse_label(written, words)
+        return None if said is None else LABELS[words.index(said)]
+
+
+class WrittenClassifier(Classifier):
+    """A hard prompt.
+
+    Args:
+        asked: the prompt.
+        kept: the text that has to be kept.
+    """
+
+    def __init__(self, asked: Asked, kept: str) -> None:
+        self._asked, self._kept = asked, kept
+
+    def learn(self, should_stop: Stop = lambda: False) -> None:
+        """Do nothing: somebody wrote the prompt already."""
+
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        """Answer prompts of the lesson's files."""
+        return self._asked.answer(self._asked.base.forward, prompts, new_tokens)
+
+    def saved_bytes(self) -> int:
+        """Give the size of the text."""
+        return len(self._kept.encode())
+
+
+@prepare.register
+def _(
+    method: HardPrompt, candidate: WrittenPrompt, rows: Sequence[TrainingRow], base: BaseModel, seed: int
+) -> Classifier:
+    """Write a prompt; the seed and the candidate draw its examples, half of each label, and their order."""
     wording = hard_prompts.WORDINGS[candidate.wording]
-    shown = [(row.input, row.output) for row in rows[: candidate.examples]]
-    examples = random.Random(seed).sample(shown, len(shown))
-    tokenizer = loading.load_tokenizer(model)
-    write = partial(hard_prompts.write, wording, examples, tokenizer=tokenizer)
+    generator = random.Random(f"{seed}, {candidate.draw}")
+    half = candidate.examples // 2
+    shown = [
+        (row.input, row.output)
+        for label in LABELS
+        for row in generator.sample([row for row in rows if row.output == label], half)
+    ]
+    examples = generator.sample(shown, len(shown))
+    write = partial(hard_prompts.write, wording, examples, tokenizer=base.tokenizer)
     asked = rows[0].input
-    kept_bytes = len(write(asked).encode()) - len(review_of(asked).encode())
-    ask = _asker(TransformersModel(load_network(model)), tokenizer, write, wording.words)
-    return TrainedClassifier(ask, 0, kept_bytes, 0.0, peak_memory_mb())
+    return WrittenClassifier(Asked(base, write, wording.words), kept=write(asked).replace(review_of(asked), ""))
 
 
-@train.register
-def _count_words(
-    method: TfIdf, candidate: float, rows: Sequence[TrainingRow], model: str, seed: int
-) -> TrainedClassifier:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    classifier = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=candidate, max_iter=1000))
-    started = process_time()
-    classifier.fit([review_of(row.input) for row in rows], [row.output for row in rows])
-    seconds = process_time() - started
-
-    def ask(prompts: Sequence[str]) -> list[float]:
-        decided: list[float] = classifier.decision_function([review_of(p) for p in prompts]).tolist()
-        return decided
-
-    regression = classifier[-1]
-    return TrainedClassifier(
-        ask,
-        trained_parameters=regression.coef_.size + regression.intercept_.size,
-        saved_bytes=len(pickle.dumps(classifier)),
-        tuning_seconds=seconds,
-        peak_memory_mb=peak_memory_mb(),
-    )
+@prepare.register
+def _(method: StartingText, candidate: Recipe, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
+    """Write the tokens that a soft prompt starts from, and its template."""
+    start = base.tokenizer(lesson_settings()["init_text"])["input_ids"][: method.virtual_tokens]
+    template = base.tokenizer.decode(start) + TEMPLATES[candidate.template]
+    return WrittenClassifier(Asked(base, partial(wrap, template)), kept=template)
 
 
-@train.register
-def _tune_prompt(
-    method: PromptTuning, candidate: float, rows: Sequence[TrainingRow], model: str, seed: int
-) -> TrainedClassifier:
-    """Tune a soft prompt by the project's own engine."""
-    settings = _tuning_settings(method, candidate, len(rows), seed, method.virtual_tokens, method.init_method)
-    loaded = loading.load(model)
-    data = encode_rows(rows, loaded.tokenizer, settings)
-    initial = initialise(loaded.model, loaded.tokenizer, settings)
-    started = process_time()
-    tuned = tune(loaded.model, initial, data, settings)
-    seconds, memory = process_time() - started, peak_memory_mb()
-    with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "soft_prompt", tuned, model, settings)
-        saved_bytes = _size_of_weights(Path(folder))
-    forward = TransformersModel(load_network(model))  # asked the same way as all others
+class WordCounter(Classifier):
+    """TF-IDF and a logistic regression.
 
-    def ask_with(prompt: Tensor, prompts: Sequence[str]) -> list[float]:
-        return _asker(forward, loaded.tokenizer, partial(wrap, settings.verbalizer), LABELS, prompt)(prompts)
+    Args:
+        inverse_strength: of the regularisation.
+        rows: to learn from.
+    """
 
-    return TrainedClassifier(
-        partial(ask_with, tuned),
-        trained_parameters=tuned.numel(),
-        saved_bytes=saved_bytes,
-        tuning_seconds=seconds,
-        peak_memory_mb=memory,
-        soft_prompt=SoftPrompt(initial, tuned, forward.embedding, loaded.tokenizer, ask_with),
-    )
+    updates = 1
+
+    def __init__(self, inverse_strength: float, rows: Sequence[TrainingRow]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        self._rows = rows
+        regression = LogisticRegression(C=inverse_strength, max_iter=1000)
+        self._pipeline = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), regression)
+
+    def learn(self, should_stop: Stop = lambda: False) -> None:
+        """Count words, and fit the regression: one update, as it were."""
+        reviews = [review_of(row.input) for row in self._rows]
+        self._pipeline.fit(reviews, [row.output for row in self._rows])
+        regression = self._pipeline[-1]
+        self.trained_parameters = regression.coef_.size + regression.intercept_.size
+        if should_stop():
+            raise TuningStopped
+
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        """Answer prompts of the lesson's files; always with a label."""
+        margins = self._pipeline.decision_function([review_of(prompt) for prompt in prompts])
+        return [Answer(margin, LABELS[margin > 0]) for margin in margins.tolist()]
+
+    def saved_bytes(self) -> int:
+        """Give the size of vocabulary and weights."""
+        return len(pickle.dumps(self._pipeline))
 
 
-@train.register
-def _train_with_peft(
-    method: GradientMethod, candidate: float, rows: Sequence[TrainingRow], model: str, seed: int
-) -> TrainedClassifier:
-    """Train by prefix tuning, LoRA or full fine-tuning."""
-    settings = _tuning_settings(method, candidate, len(rows), seed)
-    tokenizer = loading.load_tokenizer(model)
-    data = encode_rows(rows, tokenizer, settings)
+@prepare.register
+def _(method: TfIdf, candidate: Regularisation, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
+    return WordCounter(candidate.inverse_strength, rows)
+
+
+class TrainedClassifier(Classifier):
+    """A network that is trained, or has something before its input that is.
+
+    Args:
+        base: the base model.
+        rows: to learn from.
+        settings: how to train.
+    """
+
+    def __init__(self, base: BaseModel, rows: Sequence[TrainingRow], settings: TuningSettings) -> None:
+        self._base, self._settings = base, settings
+        self._data = encode_rows(rows, base.tokenizer, settings)
+        self._asked = Asked(base, partial(wrap, settings.verbalizer))
+
+    @property
+    def updates(self) -> int:
+        """How many updates it takes to learn."""
+        return math.ceil(len(self._data.rows) / self._settings.batch_size) * self._settings.num_epochs
+
+    def saved_bytes(self) -> int:
+        """Give the size of the file of weights."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._save(Path(folder))
+            return sum(path.stat().st_size for path in Path(folder).rglob("*.safetensors"))
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write the weights."""
+
+
+class SoftPromptClassifier(TrainedClassifier):
+    """A soft prompt, tuned by the project's own engine.
+
+    Args:
+        base: the base model.
+        rows: to learn from.
+        settings: how to train.
+    """
+
+    def __init__(self, base: BaseModel, rows: Sequence[TrainingRow], settings: TuningSettings) -> None:
+        super().__init__(base, rows, settings)
+        self.tuned: Tensor | None = None  # [P, H]
+
+    def learn(self, should_stop: Stop = lambda: False) -> None:
+        """Tune the soft prompt."""
+        model = self._base.tunable
+        start = initialise(model, self._base.tokenizer, self._settings)
+        self.tuned = tune(model, start, self._data, self._settings, should_stop=should_stop)
+
+    @property
+    def initial(self) -> Tensor:
+        """The soft prompt before tuning, ``[P, H]``."""
+        return initialise(self._base.forward, self._base.tokenizer, self._settings)
+
+    @property
+    def soft_prompt(self) -> Tensor:
+        """The soft prompt as it stands, ``[P, H]``."""
+        return self.initial if self.tuned is None else self.tuned
+
+    @property
+    def trained_parameters(self) -> int:  # type: ignore[override]
+        """How many numbers are learnt."""
+        return self.soft_prompt.numel()
+
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        """Answer prompts of the lesson's files."""
+        return self.answer_with(self.soft_prompt, prompts, new_tokens)
+
+    def answer_with(self, soft_prompt: Tensor, prompts: Sequence[str], new_tokens: int = 1) -> list[Answer]:
+        """Answer prompts with any soft prompt in place of this one.
+
+        Args:
+            soft_prompt: ``[P, H]``.
+            prompts: of the lesson's files.
+            new_tokens: of what is written, at most.
+        """
+        return self._asked.answer(self._base.forward, prompts, new_tokens, soft_prompt)
+
+    @property
+    def embedding(self) -> Tensor:
+        """The embeddings of the vocabulary, ``[vocabulary, H]``."""
+        return self._base.forward.embedding
+
+    def name_token(self, token: int) -> str:
+        """Write a token of the vocabulary."""
+        return self._base.tokenizer.decode([token]) or str(self._base.tokenizer.convert_ids_to_tokens(token))
+
+    def _save(self, folder: Path) -> None:
+        save(folder / "soft_prompt", self.soft_prompt, self._base.source, self._settings)
+
+
+@prepare.register
+def _(method: PromptTuning, candidate: Recipe, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
+    settings = tuning_settings(candidate, seed, method.virtual_tokens, method.init_method)
+    return SoftPromptClassifier(base, rows, settings)
+
+
+class AdaptedClassifier(TrainedClassifier):
+    """A network with a prefix or LoRA of PEFT's, or trained as a whole.
+
+    Args:
+        base: the base model.
+        rows: to learn from.
+        settings: how to train.
+        adapted: the network.
+    """
+
+    def __init__(
+        self, base: BaseModel, rows: Sequence[TrainingRow], settings: TuningSettings, adapted: "Adapted"
+    ) -> None:
+        super().__init__(base, rows, settings)
+        self._adapted = adapted
+        self._trained = [parameter for parameter in adapted.module.parameters() if parameter.requires_grad]
+
+    @property
+    def trained_parameters(self) -> int:  # type: ignore[override]
+        """How many numbers are learnt."""
+        return sum(parameter.numel() for parameter in self._trained)
+
+    def learn(self, should_stop: Stop = lambda: False) -> None:
+        """Train as the engine tunes: Adam on the cross-entropy of the outputs, with the same batches and schedule."""
+        data, settings, forward = self._data, self._settings, self._adapted.forward
+        optimizer = torch.optim.Adam(self._trained, betas=BETAS)
+        shared = torch.tensor(data.shared, dtype=torch.long, device=forward.embedding.device)
+        for step, (_, indices) in enumerate(minibatches(len(data.rows), settings), start=1):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * learning_rate_factor(step, self.updates)
+            packed = pack([data.rows[index] for index in indices], shared.device)
+            loss = cross_entropy(forward.label_logits(forward.embed(shared), packed), packed.labels)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"the loss became {loss.item()} in step {step}")
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self._trained, MAX_GRADIENT_NORM)
+            optimizer.step()
+            if should_stop():
+                raise TuningStopped
+
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        """Answer prompts of the lesson's files."""
+        return self._asked.answer(self._adapted.forward, prompts, new_tokens)
+
+    def _save(self, folder: Path) -> None:
+        self._adapted.module.save_pretrained(folder)
+
+
+@prepare.register
+def _(method: GradientMethod, candidate: Recipe, rows: Sequence[TrainingRow], base: BaseModel, seed: int) -> Classifier:
+    settings = tuning_settings(candidate, seed)
     torch.manual_seed(seed)
-    adapted = adapt(method, load_network(model), tokenizer, settings.init_text or "")
-    trained = [parameter for parameter in adapted.module.parameters() if parameter.requires_grad]
-    started = process_time()
-    _train(adapted.forward, trained, data, settings)
-    seconds, memory = process_time() - started, peak_memory_mb()
-    with tempfile.TemporaryDirectory() as folder:
-        adapted.module.save_pretrained(folder)
-        saved_bytes = _size_of_weights(Path(folder))
-    return TrainedClassifier(
-        _asker(adapted.forward, tokenizer, partial(wrap, settings.verbalizer), LABELS),
-        trained_parameters=sum(parameter.numel() for parameter in trained),
-        saved_bytes=saved_bytes,
-        tuning_seconds=seconds,
-        peak_memory_mb=memory,
-    )
+    adapted = adapt(method, base.network_to_change(), base.tokenizer, settings.init_text or "")
+    return AdaptedClassifier(base, rows, settings, adapted)
 
 
 @dataclass(frozen=True)
@@ -261,78 +475,26 @@ def _(method: FullFineTuning, network: Any, tokenizer: Any, text: str) -> Adapte
     return Adapted(network.requires_grad_(True), TransformersModel(network))
 
 
-def _tuning_settings(
-    method: GradientMethod,
-    learning_rate: float,
-    rows: int,
-    seed: int,
-    virtual_tokens: int = 1,
-    init_method: str = "random",
-) -> TuningSettings:
-    return TuningSettings(
-        **lesson_settings(),
-        num_virtual_tokens=virtual_tokens,
-        init_method=init_method,
-        learning_rate=learning_rate,
-        num_epochs=method.epochs_on(rows),
-        accumulate_steps=1,
-        max_output_tokens=2,  # the label and the end of the text
-        seed=seed,
-    )
-
-
-def _train(forward: TransformersModel, trained: list[Any], data: EncodedRows, settings: TuningSettings) -> None:
-    """Train as the engine tunes: Adam on the cross-entropy of the outputs, the same batches and learning-rate schedule.
-
-    Raises:
-        FloatingPointError: if the loss is no number any more.
-    """
-    optimizer = torch.optim.Adam(trained, betas=BETAS)
-    schedule = list(minibatches(len(data.rows), settings))
-    shared = torch.tensor(data.shared, dtype=torch.long)
-    for step, (_, indices) in enumerate(schedule, start=1):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate_factor(step, len(schedule))
-        packed = pack([data.rows[index] for index in indices])
-        loss = cross_entropy(forward.label_logits(forward.embed(shared), packed), packed.labels)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss.item()} in step {step}")
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
-        optimizer.step()
-
-
-def _asker(
-    forward: TransformersModel,
-    tokenizer: Any,
-    write: Callable[[str], str],
-    words: tuple[str, str],
-    soft_prompt: Tensor | None = None,
-) -> Margins:
-    """Ask for margins between two words, after what is written around each prompt, and after any soft prompt.
+def tuning_settings(recipe: Recipe, seed: int, virtual_tokens: int = 1, init_method: str = "random") -> TuningSettings:
+    """Write a recipe as settings of the engine.
 
     Args:
-        forward: the network.
-        tokenizer: of the network.
-        write: the whole text for a prompt of the lesson's files.
-        words: for a negative and a positive answer.
-        soft_prompt: ``[P, H]``.
+        recipe: how to train.
+        seed: of the rows' order and of a random start.
+        virtual_tokens: of a soft prompt, if there is one.
+        init_method: how it starts, ``"text"`` or ``"random"``.
     """
-    tokens = first_tokens(words, tokenizer)
-    prompt = no_soft_prompt(forward) if soft_prompt is None else soft_prompt
-
-    def ask(prompts: Sequence[str]) -> list[float]:
-        return margins(forward, prompt, encode_inputs([write(text) for text in prompts], tokenizer), tokens)
-
-    return ask
-
-
-def _size_of_weights(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
-
-
-def peak_memory_mb() -> float:
-    """Give the peak resident memory of this process so far, in MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    lesson = lesson_settings()
+    examples = lesson["init_text"] if recipe.shows_examples else ""
+    return TuningSettings(
+        **lesson,
+        num_virtual_tokens=virtual_tokens,
+        init_method=init_method,
+        learning_rate=recipe.learning_rate,
+        num_epochs=recipe.epochs,
+        accumulate_steps=1,
+        max_input_tokens=MAX_INPUT_TOKENS,
+        max_output_tokens=2,  # the label and the end of the text
+        verbalizer=examples + TEMPLATES[recipe.template],
+        seed=seed,
+    )

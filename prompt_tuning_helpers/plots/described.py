@@ -21,6 +21,7 @@ class DescribedFigure(Figure):
     """
 
     alternative_text = ""
+    keeps_its_width = False  # where there is less room, it is scrolled instead of made smaller
 
     def _repr_html_(self) -> str:
         """Give the picture as HTML, as notebooks ask for it."""
@@ -28,8 +29,9 @@ class DescribedFigure(Figure):
         self.savefig(image, format="png", bbox_inches="tight", pad_inches=0.15, dpi=FINER * self.dpi)
         width = int.from_bytes(image.getvalue()[16:20], "big") // FINER  # in pixels: where a PNG file says it
         source = base64.b64encode(image.getvalue()).decode()
+        least = f"min-width: {width}px; " if self.keeps_its_width else ""
         return (
-            f'<img alt="{escape(self.alternative_text)}" width="{width}" style="{FRAME}" '
+            f'<img alt="{escape(self.alternative_text)}" width="{width}" style="{least}{FRAME}" '
             f'src="data:image/png;base64,{source}">'
         )
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from comparison import training
-from comparison.behaviour import behaviour_of, is_same
+from comparison.behaviour import Behaviour, behaviour_of, is_same
+from comparison.methods import METHODS
 from comparison.plan import FULL
 from comparison.store import Store
 from prompt_tuning_helpers.engine.tune import learning_rate_factor
@@ -13,20 +14,37 @@ from prompt_tuning_helpers.engine.tune import learning_rate_factor
 pytestmark = pytest.mark.slow
 
 RESULTS = Path(__file__).parents[2] / "notebooks" / "comparison" / "results.jsonl"
+TRAINED_HERE = ("prefix-20", "lora-8", "full")  # prompt tuning is the engine's
 
 
-def test_the_stored_results_were_made_by_code_that_computes_the_same() -> None:
+@pytest.fixture(scope="module")
+def now() -> dict[str, Behaviour]:
+    return {method.name: behaviour_of(method) for method in METHODS}
+
+
+def test_the_stored_results_were_made_by_code_that_computes_the_same(now: dict[str, Behaviour]) -> None:
     stored = Store.read(RESULTS, FULL).behaviour
-    now = behaviour_of(FULL.methods)
-    changed = [method.title for method in FULL.methods if not is_same(stored.get(method.name), now[method.name])]
+    changed = [method.title for method in METHODS if not is_same(stored.get(method.name), now[method.name])]
     assert not changed, f"These results were made by code that computes something else; run `make compare`: {changed}"
 
 
-def test_code_that_computes_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = Store.read(RESULTS, FULL).behaviour
+@pytest.mark.parametrize("name", TRAINED_HERE)
+def test_code_that_computes_something_else_is_noticed(
+    name: str, now: dict[str, Behaviour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_same(now[name], behaviour_of(FULL.method(name)))
     monkeypatch.setattr(training, "learning_rate_factor", lambda *step: 1.01 * learning_rate_factor(*step))
-    for method in (FULL.method("prefix-20"), FULL.method("lora-8"), FULL.method("full")):
-        assert not is_same(stored[method.name], behaviour_of((method,))[method.name])
+    assert not is_same(now[name], behaviour_of(FULL.method(name)))
+
+
+def test_each_method_has_its_own_behaviour(now: dict[str, Behaviour]) -> None:
+    assert [name for name, behaviour in now.items() if "losses" not in behaviour] == [
+        method.name for method in METHODS if method.searched_as
+    ]
+    assert [name for name, behaviour in now.items() if "moved" in behaviour] == [FULL.opened]
+    margins = [tuple(behaviour["margins"]) for behaviour in now.values()]
+    # What is searched as another differs in what it is judged by alone.
+    assert len(set(margins)) == len(METHODS) - sum(method.judged_by_writing for method in METHODS)
 
 
 def test_numbers_are_the_same_up_to_what_another_processor_changes() -> None:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparison.free_writing import examples_of
 from comparison.hard_prompts import WORDINGS, Example, Wording, write
 from comparison.plan import FULL
 from prompt_tuning_helpers.datasets import load_rows
@@ -116,7 +115,11 @@ def test_a_conversation_is_written_in_the_base_models_own_way() -> None:
     assert text.count("So fluffy now.") == 1
 
 
-def test_the_lessons_best_words_are_those_of_the_comparison() -> None:
-    written = write(WORDINGS["sentiment"], examples_of(2, 4), prompt_of("{{review}}"), None)
-    assert written == HAND_WRITTEN.template
+def test_the_lessons_best_words_are_one_of_the_wordings_with_training_rows_as_examples() -> None:
+    rows = load_rows(reviews_path("train"))
+    training = dict(zip(rows["input"], rows["output"], strict=True))
+    *shown, _ = HAND_WRITTEN.template.split("\n\n")
+    reviews = [text.removeprefix("Review: ").partition("\nSentiment:")[0] for text in shown]
+    examples = [(prompt_of(review), training[prompt_of(review)]) for review in reviews]
+    assert write(WORDINGS["sentiment"], examples, prompt_of("{{review}}"), None) == HAND_WRITTEN.template
     assert [f" {word}" for word in HAND_WRITTEN.words] == list(WORDINGS["sentiment"].words)

@@ -1,8 +1,7 @@
-"""A search is fair, and a measurement learns from the rows it names."""
+"""A trial is fair, a measurement learns from the rows it names, and costs are those of the job alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison import jobs
-from comparison.jobs import draw
-from comparison.methods import GradientMethod, LoRA, Method
-from comparison.plan import FULL, SMALL, Measurement, Plan, Search
-from comparison.training import TrainedClassifier
-from prompt_tuning_helpers.datasets import load_rows
+from comparison.asking import NEW_TOKENS
+from comparison.jobs import draw, split, time_each
+from comparison.methods import METHODS, Candidate, Method, Recipe, WrittenPrompt
+from comparison.networks import BaseModel
+from comparison.plan import DATA, FULL, SMALL, TEST_FILES, AnsweringCost, Measurement, Trial
+from comparison.training import Answer, Classifier
 from prompt_tuning_helpers.engine.rows import TrainingRow, read_rows
+from prompt_tuning_helpers.engine.tune import TuningStopped
 from prompt_tuning_helpers.evaluation import LABELS
 from prompt_tuning_helpers.lesson import reviews_path
 
 pytestmark = pytest.mark.slow
 
 TRAIN = read_rows(reviews_path("train"))
+TEST = [row for name in TEST_FILES for row in read_rows(DATA / name)]
+RECIPE = Recipe(0.001, 2)
 
 
 def _half_of_each(rows: Sequence[TrainingRow]) -> bool:
@@ -53,130 +56,191 @@ def test_a_draw_is_balanced_or_refused(labels: list[str], pairs: int, seed: int)
         assert len(set(drawn)) == 2 * pairs
 
 
+Says = Callable[[str], Answer]
+
+
+class Pretender(Classifier):
+    """Learns nothing, and says what it is told to."""
+
+    def __init__(self, says: Says) -> None:
+        self._says = says
+        self.asked: list[list[str]] = []
+        self.new_tokens: list[int] = []
+
+    def learn(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        pass
+
+    def answer(self, prompts: Sequence[str], new_tokens: int = NEW_TOKENS) -> list[Answer]:
+        self.asked.append(list(prompts))
+        self.new_tokens.append(new_tokens)
+        return [self._says(prompt) for prompt in prompts]
+
+    def saved_bytes(self) -> int:
+        return 7
+
+
+class Taught:
+    """Stands in for training: notes which rows each classifier gets to learn from, and what it is asked."""
+
+    def __init__(self, says: Says) -> None:
+        self.rows: list[list[TrainingRow]] = []
+        self.classifiers: list[Pretender] = []
+        self.says = says
+
+    def __call__(
+        self, method: Method, candidate: Candidate, rows: list[TrainingRow], base: BaseModel, seed: int
+    ) -> Pretender:
+        self.rows.append(list(rows))
+        self.classifiers.append(Pretender(self.says))
+        return self.classifiers[-1]
+
+    @property
+    def asked(self) -> list[list[str]]:
+        """What each was asked, first of all."""
+        return [classifier.asked[0] for classifier in self.classifiers]
+
+
 @pytest.fixture
-def taught(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[TrainingRow], list[str]]]:
-    """What each classifier gets to learn from, and what it is asked; it answers by the length of the prompt."""
-    seen: list[tuple[list[TrainingRow], list[str]]] = []
-
-    def note(method: Method, candidate: Any, rows: list[TrainingRow], model: str, seed: int) -> TrainedClassifier:
-        def margins(prompts: Sequence[str]) -> list[float]:
-            seen.append((list(rows), list(prompts)))
-            return [len(prompt) - 200.0 for prompt in prompts]
-
-        return TrainedClassifier(margins, 0, 0, 0.0, 0.0)
-
-    monkeypatch.setattr(jobs, "train", note)
-    return seen
+def taught(monkeypatch: pytest.MonkeyPatch) -> Taught:
+    """They answer by the length of the prompt, and write "1" or nothing."""
+    stand_in = Taught(lambda prompt: Answer(len(prompt) - 200.0, "1" if len(prompt) > 250 else None))
+    monkeypatch.setattr(jobs, "train", stand_in)
+    monkeypatch.setattr(jobs, "prepare", stand_in)
+    return stand_in
 
 
-@pytest.mark.parametrize("job", FULL.searches(), ids=lambda job: job.name)
-def test_a_search_is_measured_on_rows_that_were_held_back_and_never_sees_the_test(
-    job: Search, taught: list[tuple[list[TrainingRow], list[str]]], monkeypatch: pytest.MonkeyPatch
+def _trials() -> list[Trial]:
+    return [
+        FULL.trial(method, rows, seed, FULL.searched(method).start(rows))
+        for method in METHODS
+        for rows in FULL.rows_of(method)
+        for seed in FULL.seeds_of(method)
+    ]
+
+
+def test_trials_hold_back_the_same_rows_and_never_see_them_or_the_test(
+    taught: Taught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def only_train(split: str) -> Path:
-        assert split == "train"
-        return reviews_path(split)
-
-    monkeypatch.setattr(jobs, "reviews_path", only_train)
-    jobs.run(FULL, job)
-    assert len(taught) == len(job.method.candidates)
-    assert all(again == taught[0] for again in taught)
-    training, asked = taught[0]
+    monkeypatch.setattr(jobs, "TEST_FILES", ())
     outputs = {row.input: row.output for row in TRAIN}
-    assert not {row.input for row in training} & set(asked)
-    assert len(set(training)) == len(set(asked)) == FULL.search_rows
-    assert _half_of_each(training)
-    assert _half_of_each([TrainingRow(prompt, outputs[prompt]) for prompt in asked])
+    for trial in dict.fromkeys(_trials()):
+        jobs.run(FULL, trial)
+        learnt = taught.rows[-1]
+        assert len(set(learnt)) == len(learnt) == FULL.learnt_from(trial) == min(trial.rows, 240)
+        assert _half_of_each(learnt)
+        assert not {row.input for row in learnt} & set(taught.asked[-1])
+    assert len({tuple(asked) for asked in taught.asked}) == 1
+    held_back = taught.asked[0]
+    assert len(set(held_back)) == FULL.held_back
+    assert _half_of_each([TrainingRow(prompt, outputs[prompt]) for prompt in held_back])
 
 
-def test_all_searches_hold_back_the_same_rows(taught: list[tuple[list[TrainingRow], list[str]]]) -> None:
-    for job in FULL.searches():
-        jobs.run(FULL, job)
-    assert len({tuple(asked) for _, asked in taught}) == 1
-
-
-def test_the_better_candidate_is_chosen_and_of_equal_ones_the_surer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_scores_both_ways_of_answering(taught: Taught) -> None:
     outputs = {row.input: row.output for row in TRAIN}
-    # How sure, and how many of the answers are wrong.
-    candidates = {0.1: (0.5, 1), 0.2: (2.0, 0), 0.3: (0.1, 0)}
-
-    def pretend(method: Method, candidate: float, rows: Any, model: str, seed: int) -> TrainedClassifier:
-        size, wrong = candidates[candidate]
-
-        def margins(prompts: Sequence[str]) -> list[float]:
-            signs = [1 if outputs[prompt] == "1" else -1 for prompt in prompts]
-            return [size * (-sign if index < wrong else sign) for index, sign in enumerate(signs)]
-
-        return TrainedClassifier(margins, 0, 0, 0.0, 0.0)
-
-    monkeypatch.setattr(jobs, "train", pretend)
-    result = _search(*candidates)
-    assert result["chosen"] == 0.2
-    assert [score["candidate"] for score in result["scores"]] == list(candidates)
-    assert [score["accuracy"] for score in result["scores"]] == [79 / 80, 1.0, 1.0]
-    assert result["scores"][1]["loss"] == pytest.approx(np.log1p(np.exp(-2)))
+    # How sure it is, how many of 80 it chooses wrongly, and what it writes.
+    taught.says = lambda prompt: Answer(2.0 if outputs[prompt] == "1" else -2.0, "1")
+    result = jobs.run(FULL, _trials()[0])
+    assert (result["accuracy"], result["written"]) == (1.0, 0.5)
+    assert result["loss"] == pytest.approx(np.log1p(np.exp(-2.0)))
+    taught.says = lambda prompt: Answer(-2.0 if outputs[prompt] == "1" else 2.0, None)
+    result = jobs.run(FULL, _trials()[0])
+    assert (result["accuracy"], result["written"]) == (0.0, 0.0)
+    assert result["loss"] == pytest.approx(np.log1p(np.exp(2.0)))
 
 
-def _search(*rates: float, plan: Plan = FULL) -> dict[str, Any]:
-    method = LoRA(name="any", title="any", candidates=rates, epochs=((320, 4),), rank=8)
-    return jobs.run(plan, Search(method, 0))
+@pytest.mark.parametrize("name", ["lora-8", "full"])
+def test_a_learning_rate_that_diverges_says_so(name: str) -> None:
+    trial = Trial(SMALL.method(name), 16, 0, Recipe(1e30, 2))
+    assert "diverged" in jobs.run(SMALL, trial)
+    with pytest.raises(FloatingPointError):
+        jobs.run(SMALL, Measurement(*vars(trial).values()))
 
 
-def test_a_learning_rate_that_diverges_is_the_worst_candidate_and_the_search_goes_on() -> None:
-    result = _search(1e30, 0.001, plan=SMALL)
-    assert result["scores"][0] == {"candidate": 1e30, "diverged": True}
-    assert result["scores"][1].keys() == {"candidate", "accuracy", "loss"}
-    assert result["chosen"] == 0.001
+def test_weights_that_the_last_update_spoilt_have_diverged_too(taught: Taught) -> None:
+    taught.says = lambda prompt: Answer(float("nan"), None)
+    trial = Trial(FULL.method("lora-8"), 320, 0, RECIPE)
+    assert "diverged" in jobs.run(FULL, trial)
+    with pytest.raises(FloatingPointError, match="training diverged"):
+        jobs.run(FULL, Measurement(*vars(trial).values()))
 
 
-def test_weights_that_the_last_update_spoilt_have_diverged_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoilt(method: GradientMethod, candidate: float, rows: Any, model: str, seed: int) -> TrainedClassifier:
-        margin = float("nan") if candidate > 1 else 0.0
-        return TrainedClassifier(lambda prompts: [margin] * len(prompts), 0, 0, 0.0, 0.0)
-
-    monkeypatch.setattr(jobs, "train", spoilt)
-    result = _search(2.0, 0.1)
-    assert result["scores"][0] == {"candidate": 2.0, "diverged": True}
-    assert result["chosen"] == 0.1
-    job = Measurement(FULL.method("lora-8"), 20, 0, 2.0)
-    with pytest.raises(FloatingPointError, match="lora-8-20-rows-seed-0"):
-        jobs.run(FULL, job)
-
-
-def test_a_search_where_all_diverge_says_what_to_do() -> None:
-    with pytest.raises(FloatingPointError, match=r"every candidate of any\. .* in methods\.py"):
-        _search(1e30, 2e30, plan=SMALL)
-
-
-def test_a_result_says_when_and_on_what_it_was_made(taught: list[Any]) -> None:
-    result = _search(0.1)
+def test_a_result_says_when_and_on_what_it_was_made(taught: Taught) -> None:
+    result = jobs.run(FULL, _trials()[0])
     assert date.fromisoformat(result["date"]) <= datetime.now(UTC).date()
     assert result["machine"]["cpu"].strip()
-    assert result["machine"]["threads"] == torch.get_num_threads()
+    assert (
+        result["machine"].items() >= {"threads": torch.get_num_threads(), "device": "cpu", "numbers": "float32"}.items()
+    )
     assert set(result["versions"]) == {"torch", "transformers", "peft", "scikit-learn"}
 
 
 @pytest.mark.parametrize("rows", FULL.rows)
-def test_a_measurement_learns_from_the_rows_it_names_and_is_asked_about_the_test(
-    rows: int, taught: list[tuple[list[TrainingRow], list[str]]]
+def test_a_measurement_learns_from_the_rows_it_names_and_is_asked_about_both_test_files(
+    rows: int, taught: Taught
 ) -> None:
-    result = jobs.run(FULL, Measurement(FULL.method("lora-8"), rows, 1, 0.001))
-    test = load_rows(reviews_path("test"))
-    training, asked = taught[0]
-    assert training == draw(TRAIN, rows, 1)
-    assert asked == test["input"].tolist()
-    assert result["truth"] == "".join(test["output"])
-    assert result["answers"] == "".join("1" if len(prompt) > 200 else "0" for prompt in asked)
+    result = jobs.run(FULL, Measurement(FULL.method("lora-8"), rows, 1, RECIPE))
+    assert taught.rows == [draw(TRAIN, rows, 1)]
+    assert taught.asked == [[row.input for row in TEST]]
+    assert result["margins"] == [len(row.input) - 200 for row in TEST]
+    assert result["written"] == "".join("1" if len(row.input) > 250 else "-" for row in TEST)
+    assert set(result["written"]) == {"1", "-"}
 
 
 @pytest.mark.parametrize("seed", FULL.seeds)
-def test_a_few_shot_prompt_is_measured_with_the_examples_that_it_was_chosen_with(
-    seed: int, taught: list[tuple[list[TrainingRow], list[str]]]
+def test_a_few_shot_prompt_is_measured_with_the_rows_that_its_examples_were_chosen_from(
+    seed: int, taught: Taught
 ) -> None:
-    method = FULL.method("few-shot")
-    jobs.run(FULL, FULL.search_of(method, seed))
-    (searched, _), *_ = taught
-    taught.clear()
-    jobs.run(FULL, Measurement(method, 320, seed, method.candidates[3]))
-    ((measured, _),) = taught
-    assert measured == searched
+    cell = FULL.method("few-shot"), 320, seed, WrittenPrompt("chat", 4, 2)
+    jobs.run(FULL, Trial(*cell))
+    jobs.run(FULL, Measurement(*cell))
+    first, second = taught.rows
+    assert first == second
+    assert not set(first) & set(split(FULL)[1])
+
+
+def test_updates_are_timed_one_by_one_and_no_more_of_them_than_needed() -> None:
+    took: list[int] = []
+
+    def learn(should_stop: Callable[[], bool]) -> None:
+        for _ in range(3):
+            took.append(sum(range(100_000)))
+            if should_stop():
+                raise TuningStopped
+
+    seconds = time_each(learn, 7)  # anew, since it takes three updates only
+    assert len(took) == len(seconds) == 7
+    assert all(second > 0 for second in seconds)
+
+
+def test_the_cost_of_answering_is_that_of_choosing_in_a_process_that_learnt_nothing(taught: Taught) -> None:
+    result = jobs.run(FULL, AnsweringCost(FULL.method("full"), 320, 0, RECIPE))
+    (classifier,) = taught.classifiers
+    assert classifier.new_tokens == [1] * 11
+    assert {len(asked) for asked in classifier.asked} == {8}
+    assert [prompt for asked in classifier.asked for prompt in asked] == [row.input for row in TEST[:88]]
+    assert len(result["review_seconds"]) == 10
+    assert result["saved_bytes"] == 7
+    assert result["peak_memory_mb"] > 100
+
+
+def test_costs_use_no_model_that_other_jobs_have_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    bases: list[Any] = []
+
+    def note(method: Method, candidate: Any, rows: Any, base: BaseModel, seed: int) -> Pretender:
+        bases.append(base)
+        return Pretender(lambda prompt: Answer(1.0, None))
+
+    monkeypatch.setattr(jobs, "train", note)
+    monkeypatch.setattr(jobs, "prepare", note)
+    cell = SMALL.method("zero-shot"), 16, 0, WrittenPrompt("chat")
+    for job in (Measurement(*cell), Trial(*cell), AnsweringCost(*cell), AnsweringCost(*cell)):
+        jobs.run(SMALL, job)
+    assert bases[0] is bases[1]
+    assert len(set(map(id, bases))) == 3
+
+
+def test_peak_memory_is_that_of_this_process() -> None:
+    before = jobs.peak_memory_mb()
+    block = torch.ones(int((before + 200) * 2**18))  # float32, so 2**18 to a MiB
+    assert jobs.peak_memory_mb() > before + 100
+    del block

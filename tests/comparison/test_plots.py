@@ -1,10 +1,12 @@
 """What the notebook shows of the comparison: tables, plots and sentences, from made-up results."""
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from functools import cache
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +17,52 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation, Text
 
 import comparison as shown
 from comparison import tables
-from comparison.intervals import interval
-from comparison.methods import Candidate, PromptCandidate
+from comparison.differences import difference
+from comparison.methods import Candidate, Recipe, Regularisation, WrittenPrompt
 from comparison.plan import FULL, SMALL, Plan
-from comparison.results import Comparison, Machine, Measured, Score, Searched, difference
+from comparison.plots.style import STYLES, short
+from comparison.results import Comparison, Cost, Machine, Measured, Searched
+from comparison.search import DIVERGED, Score
+from prompt_tuning_helpers.plots.described import DescribedFigure
+from tests.test_plots import contrast
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Of 20 test reviews, how many each method answers rightly, and its trained parameters, bytes and seconds.
 MADE_UP = {
+    "instruction": (10, 0, 140, 0.0),
     "zero-shot": (10, 0, 150, 0.0),
+    "zero-shot-written": (9, 0, 150, 0.0),
     "few-shot": (14, 0, 900, 0.0),
+    "few-shot-written": (13, 0, 900, 0.0),
+    "starting-text": (10, 0, 300, 0.0),
     "prompt-20": (17, 11_520, 46_000, 45.0),
-    "prompt-50": (17, 28_800, 115_000, 50.0),
     "prompt-100": (19, 57_600, 230_000, 60.0),
-    "prompt-50-random": (16, 28_800, 115_000, 50.0),
+    "prompt-100-random": (16, 57_600, 230_000, 50.0),
     "prefix-20": (18, 230_400, 921_600, 40.0),
     "lora-8": (19, 460_800, 1_850_000, 30.0),
     "full": (20, 134_515_008, 538_000_000, 120.0),
     "tf-idf": (15, 6_100, 310_000, 0.021),
 }
-OPENED = {
+PLOTS: dict[str, Callable[[Comparison], Figure]] = {
+    "accuracy": shown.plot_accuracy,
+    "little data": shown.plot_little_data,
+    "cost": shown.plot_cost,
+    "virtual tokens": shown.plot_virtual_tokens,
+    "phenomena": lambda comparison: shown.plot_phenomena(comparison, ["few-shot", "prompt-100", "lora-8", "full"]),
+}
+MARKERS = {marker for _, marker in STYLES.values()}
+MACHINE = Machine("One", 1, "cpu", "float32")
+GPU = Machine("Two", 2, "A GPU", "float32")
+REVIEWS = tuple(
+    {"file": "", "output": "1", "phenomenon": phenomenon}
+    for phenomenon in ["plain"] * 10 + ["negation"] * 6 + [""] * 2 + ["third party"] * 2
+)
+LORA = [Recipe(rate, 2) for rate in (0.001, 0.003, 0.006)]
+OPENED: dict[str, Any] = {
     "accuracy": 0.9,
     "accuracy_before": 0.5,
     "accuracy_as_words": 0.55,
@@ -62,13 +87,24 @@ def made_up(plan: Plan) -> Comparison:
     measured = []
     for method in plan.methods:
         right, parameters, saved, seconds = MADE_UP[method.name]
-        chosen: tuple[Candidate, ...] = (0.01,) * 3
+        chosen: tuple[Candidate, ...] = (Recipe(0.01, 4),) * 3
         if method.name == "few-shot":
-            chosen = (PromptCandidate("question", 4), PromptCandidate("chat", 8), PromptCandidate("chat", 8))
+            chosen = (WrittenPrompt("question", 4), WrittenPrompt("chat", 8), WrittenPrompt("chat", 8))
+        if not method.has_base_model:
+            chosen = (Regularisation(10),) * 3
         for rows in plan.rows_of(method):
             hits = np.zeros((3, 20), dtype=bool)
             hits[:, : right - plan.rows[::-1].index(rows)] = True  # fewer rows, fewer right answers
             accuracy = float(hits.mean())
+            cost = Cost(
+                trained_parameters=parameters,
+                saved_bytes=saved,
+                update_seconds=(0.5 * seconds, 1.5 * seconds) if method.is_tuned else (),
+                updates=1 if method.is_tuned else 0,
+                tuning_memory_mb=1234.5 if method.is_tuned else None,
+                review_seconds=(0.00009,) if method.name == "tf-idf" else (0.03, 0.05),
+                answering_memory_mb=617.25,
+            )
             measured.append(
                 Measured(
                     method=method,
@@ -79,19 +115,27 @@ def made_up(plan: Plan) -> Comparison:
                     f1=accuracy,
                     f1_interval=(accuracy - 0.06, min(1.0, accuracy + 0.06)),
                     hits=tuple(map(tuple, hits.tolist())),
-                    trained_parameters=parameters,
-                    saved_bytes=saved,
-                    tuning_seconds=seconds,
-                    peak_memory_mb=1234.5,
-                    scoring_ms=0.09 if method.name == "tf-idf" else 40.0,
+                    written=("1" * 20,) * 3,
+                    written_accuracy=0.5,
+                    written_interval=(0.4, 0.6),
+                    written_hits=tuple(map(tuple, hits.tolist())),
+                    cost=cost if rows == plan.rows[-1] else None,
                 )
             )
+    rows = plan.rows[-1]
+    few = [WrittenPrompt("instruction", 8), WrittenPrompt("chat", 4)]
     searched = [
-        Searched(method, tuple(Score(tried, 0.5 + seed / 10, 0.7) for tried in method.candidates), chosen)
-        for method in plan.methods
-        for seed, chosen in enumerate(method.candidates[: 3 if method.is_searched_per_seed else 1])
+        Searched(
+            plan.method("few-shot"),
+            rows,
+            seed,
+            {tried: Score(0.5 + seed / 10, 0.7, 0.25) for tried in few},
+            few[0 if seed == 0 else 1],
+        )
+        for seed in range(3)
     ]
-    return Comparison(plan, tuple(searched), tuple(measured), OPENED, ((Machine(None, 1), len(measured)),))
+    searched.append(Searched(plan.method("lora-8"), rows, 0, {tried: Score(0.5, 0.7, 0.5) for tried in LORA}, LORA[0]))
+    return Comparison(plan, tuple(searched), tuple(measured), OPENED, REVIEWS, ((MACHINE, 23),), ((MACHINE, 9),))
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +145,15 @@ def no_screen() -> Iterator[None]:
     assert plt.get_fignums() == []  # nothing is left open, which a notebook would show twice
 
 
-@pytest.fixture(params=[FULL, SMALL], ids=["full", "small"])
-def any_comparison(request: pytest.FixtureRequest) -> Comparison:
-    return made_up(request.param)
+@pytest.fixture(params=[False, True], ids=["full", "small"])
+def is_small(request: pytest.FixtureRequest) -> bool:
+    small: bool = request.param
+    return small
+
+
+@pytest.fixture
+def any_comparison(is_small: bool) -> Comparison:
+    return made_up(SMALL if is_small else FULL)
 
 
 @pytest.fixture
@@ -111,14 +161,46 @@ def comparison() -> Comparison:
     return made_up(FULL)
 
 
-def texts_beside(figure: Figure, ax: Axes) -> list[Any]:
-    """The labels at the right of the axes."""
+def texts_of(figure: Figure) -> list[Text]:
+    """All texts that can be seen."""
     figure.draw_without_rendering()
-    return [text for text in ax.texts if text.get_window_extent().x0 > ax.get_window_extent().x1]
+    beyond = {
+        tick.label1
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in axis.get_major_ticks()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text not in beyond]
+    return [text for text in texts if text.get_visible() and text.get_text()]
+
+
+def words_of(figure: Figure) -> list[str]:
+    return [" ".join(text.get_text().split()) for text in texts_of(figure)]
+
+
+def alternative_text(figure: Figure) -> str:
+    assert isinstance(figure, DescribedFigure)
+    return figure.alternative_text
 
 
 def bars_of(ax: Axes) -> list[float]:
     return [bar.get_width() for bar in ax.patches if isinstance(bar, Rectangle)]
+
+
+def marks_of(ax: Axes) -> dict[tuple[float, float], bool]:
+    """Where each mark stands, and whether it is filled."""
+    return {
+        (float(x), float(y)): line.get_markerfacecolor() != "white"
+        for line in ax.get_lines()
+        if line.get_marker() in MARKERS and line.get_markersize() > 5 and line.get_transform() == ax.transData
+        for x, y in zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True)
+    }
+
+
+def with_joiners(text: str) -> str:
+    """As it stands in a table, where it is not to break."""
+    return text.replace(" ", "\u00a0").replace("–", "\u2060–\u2060")  # noqa: RUF001
 
 
 def test_what_the_notebook_needs_comes_without_torch() -> None:
@@ -134,17 +216,43 @@ def test_the_main_table_has_a_row_for_each_method(comparison: Comparison) -> Non
     table = shown.show_methods(comparison)
     assert list(table.index) == [method.title for method in FULL.methods]
     assert table.loc["prompt tuning, 100 virtual tokens"].to_dict() == {
-        "accuracy": "0.950 (0.900–1.000)",  # noqa: RUF001
-        "F1": "0.950 (0.890–1.000)",  # noqa: RUF001
         "trained parameters": "57,600",
-        "share of the model": "0.043 %",
-        "saved": "230 kB",
-        "tuning time": "60 s",
-        "peak memory": "1,234 MiB",
-        "time per review": "40 ms",
+        "share of the model": with_joiners("0.043 %"),
+        "accuracy, choosing": with_joiners("0.950 (0.900–1.000)"),  # noqa: RUF001
+        "accuracy, writing freely": with_joiners("0.500 (0.400–0.600)"),  # noqa: RUF001
+        "F1, choosing": with_joiners("0.950 (0.890–1.000)"),  # noqa: RUF001
     }
-    assert table["share of the model"].tolist()[-2:] == ["100 %", "–"]  # noqa: RUF001
-    assert table["tuning time"].tolist()[:2] == ["none", "none"]
+    assert table["share of the model"].tolist()[-2:] == [with_joiners("100 %"), "–"]  # noqa: RUF001
+    assert table.loc["TF-IDF, logistic regression", "accuracy, writing freely"] == "–"  # noqa: RUF001
+
+
+def test_the_table_of_costs_has_no_more_digits_than_their_noise_allows(comparison: Comparison) -> None:
+    table = shown.show_costs(comparison)
+    assert list(table.index) == [method.title for method in FULL.methods]
+    assert table.loc["prompt tuning, 100 virtual tokens"].to_dict() == {
+        "passes": "4",
+        "one pass": with_joiners("15 s"),
+        "whole tuning": with_joiners("60 s"),
+        "memory of tuning": with_joiners("1,200 MiB"),
+        "memory of answering": with_joiners("620 MiB"),
+        "time per review": with_joiners("40 ms"),
+        "saved": with_joiners("230 kB"),
+    }
+    instruction = table.loc["the lesson's instruction alone"]
+    assert instruction.tolist()[:4] == ["–", "–", "none", "–"]  # noqa: RUF001
+    assert table.loc["TF-IDF, logistic regression"].tolist()[:3] == ["–", "–", with_joiners("0.021 s")]  # noqa: RUF001
+
+
+def test_no_figure_breaks_in_a_cell(comparison: Comparison) -> None:
+    tables_of_figures = [
+        shown.show_methods(comparison),
+        shown.show_costs(comparison),
+        shown.show_little_data(comparison),
+        shown.show_cost_against(comparison, "prompt-100", ["full"]),
+    ]
+    cells = [cell for table in tables_of_figures for row in table.to_numpy().tolist() for cell in row]
+    assert not [cell for cell in cells if " " in cell]
+    assert not [cell for cell in cells if len(cell) > 1 and re.search("[^\u2060]–|–[^\u2060]", cell)]  # noqa: RUF001
 
 
 def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison: Comparison) -> None:
@@ -156,42 +264,37 @@ def test_the_table_of_little_data_has_those_that_were_measured_on_it(comparison:
 
 def test_the_table_of_searches_shows_every_candidate(comparison: Comparison) -> None:
     table = shown.show_searches(comparison)
-    assert len(table) == sum(len(method.candidates) for method in FULL.methods)
-    assert table.loc[("LoRA, rank 8", "learning rate 0.001"), "chosen"] == "yes"
-    assert table.loc[("LoRA, rank 8", "learning rate 0.003"), "chosen"] == ""
-    few = table.loc["hard prompt, 4 or 8 examples"]
-    assert few.loc["instruction, 8 examples"].to_dict() == {
-        "accuracy": "0.600",
+    assert len(table) == 2 + 3
+    lora = table.loc[("LoRA, rank 8", 320)]
+    assert lora["chosen"].tolist() == ["yes", "", ""]
+    assert lora.index[0] == "learning rate 0.001, 2 passes, template feels"
+    few = table.loc[("hard prompt, 4 or 8 examples", 320)]
+    assert few.loc["instruction, 8 examples, draw 1"].to_dict() == {
+        "accuracy, choosing": "0.600",
+        "accuracy, writing freely": "0.250",
         "loss": "0.700",
         "chosen": "1 of 3 times",
     }
 
 
 def test_a_candidate_that_diverged_is_shown_as_such(comparison: Comparison) -> None:
-    method = FULL.method("lora-8")
-    scores = (Score(0.001, 0.8, 0.5), Score(0.003, 0.9, 0.4), Score.of_diverged(0.01))
-    table = shown.show_searches(replace(comparison, searched=(Searched(method, scores, 0.003),)))
-    assert table.loc[("LoRA, rank 8", "learning rate 0.01")].tolist() == ["–", "diverged", ""]  # noqa: RUF001
-    assert table.loc[("LoRA, rank 8", "learning rate 0.003")].tolist() == ["0.900", "0.400", "yes"]
-
-
-def test_times_of_another_machine_are_left_out(comparison: Comparison) -> None:
-    measured = tuple(
-        replace(found, tuning_seconds=None, scoring_ms=None) if found.method.name == "full" else found
-        for found in comparison.measured
+    scores: dict[Candidate, Score] = dict(
+        zip(LORA, (Score(0.8, 0.5, 0.7), Score(0.9, 0.4, 0.7), DIVERGED), strict=True)
     )
-    mixed = replace(comparison, measured=measured, machines=((Machine("One", 1), 60), (Machine(None, 2), 3)))
-    row = shown.show_methods(mixed).loc["full fine-tuning"]
-    assert row[["tuning time", "time per review"]].tolist() == ["–", "–"]  # noqa: RUF001
-    assert row["saved"] == "538 MB"
-    against = shown.show_cost_against(mixed, "prompt-100", ["full"]).loc["full fine-tuning"]
-    assert against[["tuning time", "saved"]].tolist() == ["–", "1/2,339"]  # noqa: RUF001
-    assert [text.get_text() for text in shown.plot_cost(mixed).axes[0].texts][-2] == "–"  # noqa: RUF001
-    said = shown.describe_machines(mixed)
-    assert "2 machines: One, with 1 thread a job (60); an unrecorded processor, with 2 threads a job (3)" in said
-    assert "Times are those of the first alone" in said
+    searched = Searched(FULL.method("lora-8"), 320, 0, scores, LORA[1])
+    table = shown.show_searches(replace(comparison, searched=(searched,)))
+    assert table.loc[("LoRA, rank 8", 320, LORA[2].describe())].tolist() == ["–", "–", "diverged", ""]  # noqa: RUF001
+    assert table.loc[("LoRA, rank 8", 320, LORA[1].describe())].tolist() == ["0.900", "0.700", "0.400", "yes"]
+
+
+def test_machines_are_named_apart_for_accuracies_and_costs(comparison: Comparison) -> None:
     assert shown.describe_machines(comparison) == (
-        "All results are from one machine: an unrecorded processor, with 1 thread a job."
+        "Accuracies: One, with 1 thread a job. Times and memory: One, with 1 thread a job."
+    )
+    mixed = replace(comparison, machines=((GPU, 60), (MACHINE, 3)))
+    assert shown.describe_machines(mixed) == (
+        "Accuracies: A GPU, with 2 threads a job (60 results); One, with 1 thread a job (3 results). "
+        "Times and memory: One, with 1 thread a job."
     )
 
 
@@ -209,37 +312,16 @@ def test_words_of_the_vocabulary_are_no_markup(comparison: Comparison) -> None:
     assert "<b>" not in shown.show_virtual_tokens(comparison).to_html()
 
 
-def test_a_difference_says_whether_the_reviews_can_show_it(comparison: Comparison) -> None:
-    table = shown.show_accuracy_against(comparison, "prompt-100", ["zero-shot", "full", "lora-8"], rows=[20, 320])
-    assert list(table.index) == [
-        (rows, title)
-        for rows in (20, 320)
-        for title in ("hard prompt, no examples", "full fine-tuning", "LoRA, rank 8")
-    ]
-    assert table["difference in points"].tolist() == ["+35.0", "-5.0", "+0.0", "+45.0", "-5.0", "+0.0"]
-    assert table["verdict"].tolist() == ["better", *["cannot be told"] * 2] * 2
-    turned = shown.show_accuracy_against(comparison, "full", ["prompt-100"])
-    assert turned["verdict"].tolist() == ["cannot be told"]
-    assert shown.show_accuracy_against(comparison, "tf-idf", ["full"])["verdict"].tolist() == ["worse"]
-
-
-def test_a_difference_is_resampled_in_pairs(comparison: Comparison) -> None:
-    """Two methods that fail on the same reviews do not differ, however few reviews there are."""
-    one, two = comparison.of("prompt-100"), comparison.of("lora-8")
-    assert difference(one, two) == (0.0, (0.0, 0.0))
-    alone = interval(lambda hits, _: hits.mean(), np.array(one.hits), np.array(one.hits))
-    assert alone[0] < alone[1]
-
-
 def test_costs_are_measured_by_those_of_another(comparison: Comparison) -> None:
     table = shown.show_cost_against(comparison, "prompt-100", ["full"])
     (row,) = table.to_dict("records")
     assert row == {
-        "trained parameters": "1/2,335",
-        "tuning time": "0.50 ×",  # noqa: RUF001
-        "peak memory": "1.00 ×",  # noqa: RUF001
-        "saved": "1/2,339",
-        "time per review": "1.00 ×",  # noqa: RUF001
+        "trained parameters": "1/2,300",
+        "whole tuning": with_joiners("0.50 ×"),  # noqa: RUF001
+        "memory of tuning": with_joiners("1.0 ×"),  # noqa: RUF001
+        "memory of answering": with_joiners("1.0 ×"),  # noqa: RUF001
+        "saved": "1/2,300",
+        "time per review": with_joiners("1.0 ×"),  # noqa: RUF001
     }
 
 
@@ -247,6 +329,12 @@ def test_every_wording_is_shown() -> None:
     table = shown.show_wordings()
     assert table["question"].str.contains("{review}", regex=False).all()
     assert table.loc["sentiment", "not satisfied, satisfied"] == "negative / positive"
+
+
+def test_every_template_is_shown() -> None:
+    table = shown.show_templates()
+    assert list(table.index) == ["none", "feels", "overall"]
+    assert table["template"].str.contains("{{input}}", regex=False).all()
 
 
 @pytest.mark.parametrize(
@@ -257,9 +345,16 @@ def test_sizes_are_readable(amount: int, text: str) -> None:
     assert tables.size(amount) == text
 
 
-@pytest.mark.parametrize(("amount", "text"), [(0.0, "none"), (0.0213, "0.021 s"), (9.96, "10 s"), (1234.5, "1,234 s")])
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0.0, "none"), (0.0213, "0.021 s"), (9.96, "10 s"), (1234.5, "1,200 s"), (5, "5.0 s")]
+)
 def test_times_are_readable(amount: float, text: str) -> None:
     assert tables.seconds(amount) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(1.25, "+1.2"), (-0.8, "−0.8"), (-12, "−12.0")])  # noqa: RUF001
+def test_a_minus_is_no_hyphen(value: float, text: str) -> None:
+    assert tables.signed(value) == text
 
 
 # --- sentences ---
@@ -271,7 +366,7 @@ def test_sentences_carry_the_figures(comparison: Comparison) -> None:
         "The base model has 134,515,008: that is 0.171 %."
     )
     assert shown.describe_choice(comparison, "few-shot") == (
-        "Chosen for hard prompt, 4 or 8 examples: question, 4 examples; chat, 8 examples."
+        "Chosen for hard prompt, 4 or 8 examples: question, 4 examples, draw 1; chat, 8 examples, draw 1."
     )
     opened = shown.describe_opened(comparison)
     assert "1 of 2 virtual tokens are still nearest" in opened
@@ -282,26 +377,149 @@ def test_sentences_carry_the_figures(comparison: Comparison) -> None:
 # --- plots ---
 
 
-def test_accuracy_is_plotted_for_all_methods_with_labels_apart(any_comparison: Comparison) -> None:
-    figure = shown.plot_accuracy(any_comparison)
-    (ax,) = figure.axes
-    labels = texts_beside(figure, ax)
-    assert len(labels) == len(any_comparison.plan.methods)
-    extents = sorted((label.get_window_extent() for label in labels), key=lambda extent: extent.y0)
-    for below, above in pairwise(extents):
-        assert above.y0 - below.y0 >= 0.8 * below.height
-    heights = {label.get_text(): label.get_position()[1] for label in labels}
-    least = min(height for text, height in heights.items() if "hard prompt" not in text)
-    assert max(height for text, height in heights.items() if "hard prompt" in text) < least
-    assert max(heights, key=lambda text: heights[text]) == "full fine-tuning"
+@cache
+def drawn(plot: str, is_small: bool) -> Figure:
+    return PLOTS[plot](made_up(SMALL if is_small else FULL))
 
 
-def test_families_differ_in_colour_and_marker() -> None:
-    from comparison.plots import STYLES
+@pytest.fixture(params=[*PLOTS])
+def any_plot(request: pytest.FixtureRequest, is_small: bool) -> Figure:
+    return drawn(request.param, is_small)
 
+
+def test_every_text_is_dark_enough_to_read(any_plot: Figure) -> None:
+    for text in texts_of(any_plot):
+        assert contrast(text.get_color(), "white") >= 4.5, text.get_text()
+        assert float(text.get_fontsize()) >= 8
+
+
+def test_no_two_texts_overlap(any_plot: Figure) -> None:
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(any_plot)]
+    for (one, here), (other, there) in combinations(boxes, 2):
+        across = min(here.x1, there.x1) - max(here.x0, there.x0)
+        up = min(here.y1, there.y1) - max(here.y0, there.y0)
+        # The boxes of lines one above the other may touch.
+        assert across <= 0 or up < 2, (one, other)
+
+
+def test_every_plot_is_as_wide_as_a_notebook_and_cuts_nothing_off(any_plot: Figure) -> None:
+    width, height = any_plot.bbox.size
+    assert width <= 860
+    for text in texts_of(any_plot):
+        box = text.get_window_extent()
+        assert box.x0 >= -5, text.get_text()
+        assert box.x1 <= width + 5, text.get_text()
+        assert -5 <= box.y0 <= box.y1 <= height + 5, text.get_text()
+
+
+def test_on_a_phone_a_plot_is_scrolled_instead_of_made_small(any_plot: Figure) -> None:
+    assert isinstance(any_plot, DescribedFigure)
+    page = any_plot._repr_html_()
+    width = re.search(r' width="(\d+)" ', page)
+    assert width
+    assert int(width[1]) >= 800
+    assert f'style="min-width: {width[1]}px;' in page
+
+
+def test_no_hyphen_stands_for_a_minus(any_plot: Figure) -> None:
+    texts = [*words_of(any_plot), alternative_text(any_plot)]
+    assert not [text for text in texts if re.search(r"(^|[ (])-\d", text)]
+
+
+def test_marks_differ_in_colour_and_marker_and_are_told_from_white() -> None:
     colours, markers = zip(*STYLES.values(), strict=True)
     assert {type(method) for method in FULL.methods} == set(STYLES)
     assert len(set(colours)) == len(set(markers)) == len(STYLES)
+    assert min(contrast(colour, "white") for colour in colours) >= 4.5
+
+
+# accuracy
+
+
+def test_accuracy_is_a_row_for_each_method_from_nothing_trained_to_all_weights(any_comparison: Comparison) -> None:
+    figure = shown.plot_accuracy(any_comparison)
+    (ax,) = figure.axes
+    named = {text.get_text(): text.xy[1] for text in texts_of(figure) if isinstance(text, Annotation)}
+    rows = sorted(any_comparison.plan.methods, key=lambda method: named[short(method)])
+    parameters = [MADE_UP[method.name][1] for method in rows[:-1]]
+    assert parameters == sorted(parameters)
+    assert rows[-2].name == "full"
+    assert rows[-1].name == "tf-idf"
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first is at the top
+    trained = [text for text in words_of(figure) if "trained" in text and text[0].isdigit()]
+    assert sorted(trained)[:2] == ["11,520 trained parameters", "134,515,008 trained parameters"]
+    assert words_of(figure).count("nothing is trained") == 6
+
+
+def test_accuracy_has_a_mark_for_each_way_of_answering(any_comparison: Comparison) -> None:
+    (ax,) = shown.plot_accuracy(any_comparison).axes
+    marks = marks_of(ax)
+    chosen = sorted(x for (x, _), is_filled in marks.items() if is_filled)
+    assert chosen == sorted(found.accuracy for found in any_comparison.with_all_rows)
+    written = [x for (x, _), is_filled in marks.items() if not is_filled]
+    assert written == [0.5] * 12  # what has no language model writes nothing
+
+
+def test_guessing_is_named_in_the_axes_where_nothing_is(any_comparison: Comparison) -> None:
+    figure = shown.plot_accuracy(any_comparison)
+    (ax,) = figure.axes
+    (guessing,) = (text for text in texts_of(figure) if text.get_text() == "guessing")
+    box, axes = guessing.get_window_extent(), ax.get_window_extent()
+    assert axes.x0 < box.x0 < box.x1 < axes.x1
+    assert axes.y0 < box.y0 < box.y1 < axes.y1
+    for mark in marks_of(ax):
+        _, y = ax.transData.transform(mark)
+        assert y < box.y0 - 5
+
+
+def test_the_title_names_the_most_accurate_and_what_cannot_be_told_from_it(comparison: Comparison) -> None:
+    """Of 20 reviews, three right answers more tell nothing, and four do: chance leaves them all out in 1 % of draws."""
+    figure = shown.plot_accuracy(comparison)
+    bold = [text for text in texts_of(figure) if isinstance(text, Annotation) and text.get_fontweight() == "bold"]
+    assert {text.get_text() for text in bold} == {
+        "prompt tuning, 20 tokens",
+        "prompt tuning, 100 tokens",
+        "prefix tuning, 20 tokens",
+        "LoRA, rank 8",
+        "full fine-tuning",
+    }
+    (title,) = (text for text in words_of(figure) if text.startswith("Full fine-tuning"))
+    assert title == (
+        "Full fine-tuning is the most accurate, at 1.000; 4 of the 12 others cannot be told from it "
+        "Writing freely costs up to 20.0 points where nothing is trained, up to 50.0 elsewhere"
+    )
+
+
+def test_the_title_names_a_few_that_cannot_be_told_from_the_best(comparison: Comparison) -> None:
+    few = [found for found in comparison.measured if found.method.name in ("full", "lora-8", "prefix-20", "zero-shot")]
+    told = alternative_text(shown.plot_accuracy(replace(comparison, measured=tuple(few))))
+    assert told.startswith(
+        "Full fine-tuning is the most accurate, at 1.000; prefix tuning (20 tokens) and LoRA (rank 8) cannot be told "
+        "from it."
+    )
+
+
+def test_the_title_says_so_if_the_best_stands_alone(comparison: Comparison) -> None:
+    worse = [
+        replace(found, hits=tuple((False,) * 20 for _ in range(3)), accuracy=0.0, accuracy_interval=(0.0, 0.0))
+        if found.method.name != "full"
+        else found
+        for found in comparison.measured
+    ]
+    figure = shown.plot_accuracy(replace(comparison, measured=tuple(worse)))
+    assert "Full fine-tuning is the most accurate, at 1.000; all others are less accurate" in alternative_text(figure)
+
+
+def test_accuracy_is_told_in_numbers(comparison: Comparison) -> None:
+    told = alternative_text(shown.plot_accuracy(comparison))
+    assert (
+        "prompt tuning (100 tokens), 57,600 trained parameters, choosing 0.950 (0.900–1.000), "  # noqa: RUF001
+        "writing 0.500 (0.400–0.600);"  # noqa: RUF001
+    ) in told
+    assert "TF-IDF (logistic regression), 6,100 trained parameters, choosing 0.750 (0.700–0.800)." in told  # noqa: RUF001
+
+
+# little data
 
 
 def test_little_data_is_a_line_for_each_method_that_learns(any_comparison: Comparison) -> None:
@@ -314,29 +532,162 @@ def test_little_data_is_a_line_for_each_method_that_learns(any_comparison: Compa
     for method in learning:
         assert [any_comparison.of(method.name, count).accuracy for count in rows] in curves
     assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(count) for count in rows]
-    assert len(texts_beside(figure, ax)) == len(learning) + 2 + 1  # the hard prompts, and guessing
+    figure.draw_without_rendering()
+    beside = [text for text in texts_of(figure) if text.get_window_extent().x0 > ax.get_window_extent().x1]
+    # Of the hard prompts, those that were chosen by choosing.
+    assert len(beside) == len(learning) + 3 + 1
 
 
-def test_costs_are_four_panels(any_comparison: Comparison) -> None:
-    axes = shown.plot_cost(any_comparison).axes
-    assert [ax.get_title().split("\n")[0] for ax in axes] == [
-        "Tuning time",
-        "Peak memory",
-        "Time per review",
-        "Saved size",
+def test_no_interval_of_little_data_stands_on_another(any_comparison: Comparison) -> None:
+    (ax,) = shown.plot_little_data(any_comparison).axes
+    places = sorted(ax.transData.transform(mark)[0] for mark in marks_of(ax))
+    learning = sum(method.learns_from_little for method in any_comparison.plan.methods)
+    assert len(places) == learning * len(any_comparison.plan.rows) + 3
+    assert min(right - left for left, right in pairwise(places)) > 4
+
+
+def test_guessing_does_not_fall_on_the_axis(any_comparison: Comparison) -> None:
+    (ax,) = shown.plot_little_data(any_comparison).axes
+    guessing = ax.transData.transform((ax.get_xlim()[0], 0.5))[1]
+    assert guessing > ax.get_window_extent().y0 + 10
+
+
+def test_little_data_tells_how_many_beat_the_best_hard_prompt(comparison: Comparison) -> None:
+    told = alternative_text(shown.plot_little_data(comparison))
+    found = comparison.of("few-shot")
+    counts = [
+        sum(
+            difference(comparison.of(method.name, rows), found)[1][0] > 0
+            for method in FULL.methods
+            if method.learns_from_little
+        )
+        for rows in FULL.rows
     ]
-    assert bars_of(axes[0]) == [seconds for *_, seconds in MADE_UP.values()]
-    assert bars_of(axes[3]) == [saved for _, _, saved, _ in MADE_UP.values()]
-    assert axes[3].get_xscale() == "log"
-    names = [tick.get_text() for tick in axes[0].get_yticklabels()]
-    assert names[0] == "hard prompt, no examples"
-    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # the first method is at the top
+    assert counts[-1] > 0
+    one, two, three = (count or "none" for count in counts)
+    assert told.startswith(
+        "Of 5 methods that learn, so many beat the best hard prompt: "
+        f"{one} with 20, {two} with 80 and {three} with 320 training rows."
+    )
+    assert "LoRA (rank 8): 0.850 (0.800–0.900) with 20 rows" in told  # noqa: RUF001
+    assert "level line of hard prompt (4 or 8 examples): 0.700 (0.650–0.750)" in told  # noqa: RUF001
+
+
+# cost
+
+
+def test_costs_are_dots_in_panels(any_comparison: Comparison) -> None:
+    axes = shown.plot_cost(any_comparison).axes
+    titles = [ax.get_title().replace("\n", " ") for ax in axes]
+    assert titles == [
+        "One pass over the rows, seconds",
+        "Passes that the search chose",
+        "The whole tuning, seconds",
+        "Memory, MiB: answering (hollow) / tuning (filled)",
+        "Time per review, milliseconds",
+        "Saved size (logarithmic)",
+    ]
+    assert not [bar for ax in axes for bar in bars_of(ax)]
+    tuned = [name for name, (_, parameters, *_) in MADE_UP.items() if parameters]
+    assert list(marks_of(axes[2])) == [(MADE_UP[name][3], row) for row, name in enumerate(tuned)]
+    assert list(marks_of(axes[0])) == [(MADE_UP[name][3] / 4, row) for row, name in enumerate(tuned[:-1])]
+    assert list(marks_of(axes[1])) == [(4, row) for row in range(len(tuned) - 1)]
+    assert list(marks_of(axes[5])) == [(saved, row) for row, (_, _, saved, _) in enumerate(MADE_UP.values())]
+    assert [ax.get_xscale() for ax in axes] == ["linear"] * 5 + ["log"]
+    for ax in axes:
+        assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first method is at the top
+
+
+def test_memory_of_tuning_and_answering_share_an_axis(any_comparison: Comparison) -> None:
+    marks = marks_of(shown.plot_cost(any_comparison).axes[3])
+    assert sum(x == 617.25 and not is_filled for (x, _), is_filled in marks.items()) == 13
+    assert sum(x == 1234.5 and is_filled for (x, _), is_filled in marks.items()) == 7
+
+
+def test_each_measured_time_is_a_small_dot(any_comparison: Comparison) -> None:
+    axes = shown.plot_cost(any_comparison).axes
+    tuning, reviews = (
+        {float(x) for line in ax.get_lines() if line.get_markersize() < 3 for x in np.asarray(line.get_xdata())}
+        for ax in (axes[2], axes[4])
+    )
+    assert {0.5 * 45.0, 1.5 * 45.0, 0.5 * 120.0, 1.5 * 120.0} <= tuning
+    assert {30.0, 50.0, 0.09} == {round(each, 6) for each in reviews}
+
+
+def test_costs_are_told_in_two_digits(comparison: Comparison) -> None:
+    told = alternative_text(shown.plot_cost(comparison)).replace("\u00a0", " ")
+    assert told.startswith(
+        "Tuning takes from 30 s with LoRA (rank 8) to 120 s with full fine-tuning. "
+        "What is saved takes from 46 kB with prompt tuning (20 tokens) to 538 MB with full fine-tuning."
+    )
+    assert (
+        "prompt tuning (20 tokens): 4 passes of 11 s, tuning 45 s, by single measurements 22 s to 68 s, memory of "
+        "tuning 1,200 MiB, memory of answering 620 MiB, 40 ms per review, 46 kB saved."
+    ) in told
+    assert "the lesson's instruction alone: memory of answering 620 MiB, 40 ms per review, 140 B saved." in told
+
+
+# the opened soft prompt
 
 
 def test_the_opened_soft_prompt_is_shown_token_by_token(comparison: Comparison) -> None:
     figure = shown.plot_virtual_tokens(comparison)
-    figure.draw_without_rendering()
     moved, worth = figure.axes
     assert bars_of(moved) == [0.5, 1.25]
     assert bars_of(worth) == pytest.approx([5.0, -5.0])
-    assert [tick.get_text() for tick in moved.get_yticklabels()] == ["'Comment'  1", r"'\n'  2"]
+    told = words_of(figure)
+    assert {"+5.0", "−5.0", "0.50", "1.25"} <= set(told)  # noqa: RUF001
+    assert alternative_text(figure).startswith(
+        r"Virtual token 1, 'Comment', is worth most, 5.0 points; the one that moved furthest, 2, '\n', is worth −5.0."  # noqa: RUF001
+    )
+    assert r"1, 'Comment': moved 0.50, lost +5.0; 2, '\n': moved 1.25, lost −5.0." in alternative_text(figure)  # noqa: RUF001
+
+
+def test_tokens_and_their_numbers_stand_in_rows_and_columns(comparison: Comparison) -> None:
+    figure = shown.plot_virtual_tokens(replace(comparison, opened=OPENED | {"tokens": OPENED["tokens"] * 6}))
+    boxes: dict[str, list[Any]] = {"numbers": [], "words": [], "values": []}
+    for text in texts_of(figure):
+        if isinstance(text, Annotation):
+            kind = "numbers" if text.get_text().isdigit() else "words" if "'" in text.get_text() else "values"
+            boxes[kind].append(text)
+    numbers, words = boxes["numbers"], boxes["words"]
+    assert [text.get_text() for text in numbers] == [str(number) for number in range(1, 13)]
+    assert len({round(text.get_window_extent().x1) for text in numbers}) == 1
+    assert len({round(text.get_window_extent().x1) for text in words}) == 1
+    assert {text.get_verticalalignment() for group in boxes.values() for text in group} == {"baseline"}
+    for number, word in zip(numbers, words, strict=True):
+        assert number.xy[1] == word.xy[1]
+        assert number.get_position()[1] == word.get_position()[1]
+        assert word.get_window_extent().x1 < number.get_window_extent().x0
+
+
+# phenomena
+
+
+def test_phenomena_have_a_mark_for_each_method_and_their_number_of_reviews(comparison: Comparison) -> None:
+    """The first hits are right: of 20 reviews, 10 plain, 6 with a negation, 2 unmarked, 2 about others."""
+    figure = shown.plot_phenomena(comparison, ["few-shot", "full", "prompt-100"])
+    (ax,) = figure.axes
+    told = words_of(figure)
+    assert {"plain (12 reviews)", "negation (6 reviews)", "third party (2 reviews)"} <= set(told)
+    values = [x for x, _ in sorted(marks_of(ax), key=lambda mark: mark[1])]
+    assert values == pytest.approx([10 / 12, 1, 1, 4 / 6, 1, 1, 0, 1, 0.5])
+    assert 'These methods are least accurate on reviews marked "third party", at 0.50 on average' in " ".join(told)
+    assert "third party (2 reviews): hard prompt (4 or 8 examples) 0.000 (0.000–0.000)" in alternative_text(figure)  # noqa: RUF001
+    assert "and at 0.94 on plain ones" in alternative_text(figure)
+
+
+def test_intervals_of_phenomena_hold_seeds_and_reviews(comparison: Comparison) -> None:
+    """Where the seeds differ and the reviews do not, there is an interval; where only the reviews do, too."""
+    seeds = replace(comparison.of("full"), hits=((True,) * 20, (False,) * 20, (True,) * 20))
+    reviews = replace(comparison.of("full"), hits=((True, False) * 10,) * 3)
+    for found in (seeds, reviews):
+        figure = shown.plot_phenomena(replace(comparison, measured=(found,)), ["full"])
+        (score,) = re.findall(r"negation \(6 reviews\): full fine-tuning (\S+ \S+?)[;.] ", alternative_text(figure))
+        low, high = map(float, re.findall(r"\d\.\d+", score)[1:])
+        assert low < high
+
+
+def test_two_methods_of_a_kind_are_told_apart(comparison: Comparison) -> None:
+    (ax,) = shown.plot_phenomena(comparison, ["prompt-20", "prompt-100"]).axes
+    assert sorted(marks_of(ax).values()) == [False] * 3 + [True] * 3

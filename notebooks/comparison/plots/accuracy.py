@@ -1,0 +1,146 @@
+"""The plot that opens the notebook: how accurate each method is, in both ways of answering."""
+
+from typing import TYPE_CHECKING, Any
+
+from prompt_tuning_helpers.evaluation import with_interval
+from prompt_tuning_helpers.plots import new_figure
+
+from ..differences import difference
+from ..results import Comparison, Measured
+from .style import (
+    GUESSING,
+    TEXT,
+    WIDTH,
+    described,
+    draw_guessing,
+    draw_score,
+    foot,
+    head,
+    in_sentence,
+    listed,
+    rows_from_the_top,
+    short,
+    told,
+    write_beside,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+APART = 0.16  # rows between the middle of a row and each of its marks
+NAMED = 3  # so many methods are named in the title; more are counted
+
+
+def plot_accuracy(comparison: Comparison) -> "Figure":
+    """Plot the accuracy of each method, with its interval, in both ways of answering.
+
+    From the methods that train nothing to the one that trains all weights, and last what has no language model.
+
+    Args:
+        comparison: what ``load`` returns.
+    """
+    shown = sorted(
+        comparison.with_all_rows,
+        key=lambda found: (not found.method.has_base_model, comparison.cost(found.method.name).trained_parameters),
+    )
+    best = max(shown, key=lambda found: found.accuracy)
+    equals = [found for found in shown if found is not best and difference(best, found)[1][0] <= 0]
+    figure, (ax,) = new_figure(1, (WIDTH, 2.0 + 0.4 * len(shown)))
+    rows_from_the_top(ax, len(shown), room=1.2)  # for the word "guessing"
+    for row, found in enumerate(shown):
+        parameters = comparison.cost(found.method.name).trained_parameters
+        weight = "bold" if found is best or found in equals else "normal"
+        write_beside(ax, short(found.method), row, xytext=(-8, 1), fontweight=weight)
+        write_beside(ax, _trained(found, parameters), row, xytext=(-8, -9), fontsize=8, color="#555555")
+        _draw(ax, found, row)
+    draw_guessing(ax, "x")
+    ax.annotate("guessing", (GUESSING, -0.8), xytext=(4, -3), textcoords="offset points", fontsize=9, color=TEXT)
+    _add_legend(ax)
+    ax.set_xlabel(f"Accuracy on {len(best.hits[0])} test reviews, with its 95 % interval")
+    findings = [_about_the_best(best, equals, len(shown) - 1), *_about_writing(shown)]
+    head(figure, *findings)
+    foot(
+        figure,
+        "Bold: the most accurate when choosing between the labels, and those that cannot be told from it: the 95 % "
+        "interval of the difference, review by review, holds 0.",
+    )
+    numbers = "; ".join(_describe(found, comparison) for found in shown)
+    return described(figure, f"{told(findings)} Accuracy with its 95 % interval: {numbers}.")
+
+
+def _trained(found: Measured, parameters: int) -> str:
+    """Say what is trained."""
+    trained = f"{parameters:,} trained parameters" if parameters else "nothing is trained"
+    return trained if found.method.has_base_model else f"{trained}, no language model"
+
+
+def _draw(ax: "Axes", found: Measured, row: int) -> None:
+    """Draw both ways of answering, with the figures at the right; without a language model, nothing writes freely."""
+    beside: dict[str, Any] = {"x": 1, "ha": "left", "fontsize": 8}
+    if not found.method.has_base_model:
+        draw_score(ax, found.method, (found.accuracy, row), found.accuracy_interval)
+        write_beside(ax, f"{found.accuracy:.3f}", row, xytext=(8, -3), **beside)
+        return
+    draw_score(ax, found.method, (found.accuracy, row - APART), found.accuracy_interval)
+    write_beside(ax, f"{found.accuracy:.3f}", row, xytext=(8, 2), **beside)
+    draw_score(ax, found.method, (found.written_accuracy, row + APART), found.written_interval, is_hollow=True)
+    write_beside(ax, f"{found.written_accuracy:.3f}", row, xytext=(8, -8), **beside)
+
+
+def _add_legend(ax: "Axes") -> None:
+    from matplotlib.lines import Line2D
+
+    ways = {"choosing between the two labels": TEXT, "writing freely": "white"}
+    marks = [
+        Line2D([], [], linestyle="", marker="o", color=TEXT, markerfacecolor=face, label=way)
+        for way, face in ways.items()
+    ]
+    ax.legend(
+        handles=marks,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+        labelcolor=TEXT,
+        borderaxespad=0,
+        handletextpad=0.1,
+    )
+
+
+def _about_the_best(best: Measured, equals: list[Measured], others: int) -> str:
+    best_of_all = f"{in_sentence(best.method)} is the most accurate, at {best.accuracy:.3f}"
+    if not equals:
+        return f"{best_of_all}; all others are less accurate"
+    if len(equals) <= NAMED:
+        return f"{best_of_all}; {listed([in_sentence(found.method) for found in equals])} cannot be told from it"
+    return f"{best_of_all}; {len(equals)} of the {others} others cannot be told from it"
+
+
+def _about_writing(shown: list[Measured]) -> list[str]:
+    """Say what it costs to write freely instead of choosing, if there are methods of both kinds."""
+    untrained, trained = (
+        [
+            100 * (found.accuracy - found.written_accuracy)
+            for found in shown
+            if found.method.has_base_model and found.method.is_tuned == is_tuned
+        ]
+        for is_tuned in (False, True)
+    )
+    if not (untrained and trained):
+        return []
+    lost, lost_by_trained = (max(0.0, *points) for points in (untrained, trained))
+    elsewhere = f"up to {lost_by_trained:.1f}" if round(lost_by_trained, 1) else "nothing"
+    return [f"writing freely costs up to {lost:.1f} points where nothing is trained, {elsewhere} elsewhere"]
+
+
+def _describe(found: Measured, comparison: Comparison) -> str:
+    parameters = comparison.cost(found.method.name).trained_parameters
+    said = [
+        f"{in_sentence(found.method)}, {parameters:,} trained parameters",
+        f"choosing {with_interval(found.accuracy, found.accuracy_interval)}",
+    ]
+    if found.method.has_base_model:
+        said.append(f"writing {with_interval(found.written_accuracy, found.written_interval)}")
+    return ", ".join(said)
