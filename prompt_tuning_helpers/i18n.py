@@ -29,16 +29,17 @@ def language() -> str:
 
 
 @cache
-def translations(language: str) -> dict[str, str]:
-    """Read the table of a language, ``translations/<language>.json``.
+def translations(language: str, package: str = __package__) -> dict[str, str]:
+    """Read a package's table of a language, ``translations/<language>.json``.
 
     Args:
         language: two letters.
+        package: whose table; by default that of the helpers.
 
     Returns:
         From each English text to its translation; nothing for English, and for a language that there is no table for.
     """
-    table = files(__package__) / "translations" / f"{language}.json"
+    table = files(package) / "translations" / f"{language}.json"
     texts: dict[str, str] = json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
     return texts
 
