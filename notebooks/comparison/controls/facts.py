@@ -5,33 +5,27 @@ from typing import Any
 
 import numpy as np
 
-from prompt_tuning_helpers.evaluation import RESAMPLES, percentile_interval
-
+from ..intervals import mean_interval
 from .kinds import START, TUNED
 from .results import STATES, Controls, Score
 
 FEW = 0.05  # of the virtual tokens
 LITTLE = 0.25  # of what tuning gained
+NOTHING = 0.005  # likewise: less is nothing in whole per cent
 RIDGE = 1.5  # times the higher end's loss, from which on the loss between two soft prompts counts as risen
 
 
 def difference(one: Any, other: Any) -> tuple[float, tuple[float, float]]:
-    """Tell how much more accurate one is than another, with the 95 % interval.
+    """Tell how much more accurate one is than another, with the 95 % interval; see ``intervals``.
 
-    Both answered the same rows, so these, and the seeds, are drawn again for both together (Efron and Tibshirani,
-    1993, ch. 13). From few seeds, resampling sees too little of how much they differ.
+    Both answered the same rows, so these, and the seeds, are drawn again for both together.
 
     Args:
         one: ``[seeds, rows]``, whether each row was answered rightly, or how often.
         other: likewise.
     """
     differences = one - other
-    generator = np.random.default_rng(0)
-    of_seeds, of_rows = (
-        generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) for count in differences.shape
-    )
-    means = ((of_rows @ differences.T) * of_seeds).sum(axis=1) / differences.size
-    return float(differences.mean()), percentile_interval(means)
+    return float(differences.mean()), mean_interval(differences)
 
 
 def verdict(one: Any, other: Any) -> int:

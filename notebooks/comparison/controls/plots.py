@@ -6,6 +6,8 @@ import numpy as np
 
 from prompt_tuning_helpers.plots import BASE, LINES, QUIET, finished, new_figure
 
+from ..language import say
+from ..plots.style import GUESSING, spread
 from ..tables import quote
 from .facts import (
     LITTLE,
@@ -38,13 +40,12 @@ from .kinds import (
     TUNED,
 )
 from .results import STATES, Controls
-from .style import DARK, beside, head, spread
-from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, percent, reach
+from .style import DARK, beside, head
+from .wording import NAMES, STARTS_AS, count, figure, figures, mean_and_reach, percent, reach, row_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GUESSING = 0.5  # accuracy of guessing, since half of the reviews have each label
 # Colour and marker of each variant: what is on the way to the tuned soft prompt, and the controls beside it.
 ON_THE_WAY, BESIDE = LINES[0], LINES[1]
 STYLES = {
@@ -73,36 +74,52 @@ def plot_controls(controls: Controls) -> "Figure":
         ax.plot([mean, mean], [place - 0.36, place + 0.36], color=DARK, linewidth=1.6)
         at = (1.03, place)
         ax.annotate(figure(mean), at, xycoords=ax.get_yaxis_transform(), va="center", color=DARK, annotation_clip=False)
-    ax.annotate("mean", (1.03, -0.85), xycoords=ax.get_yaxis_transform(), color=DARK, annotation_clip=False)
+    top, bottom = (1.03, -0.85), (GUESSING, len(order) - 0.45)
+    ax.annotate(say("mean"), top, xycoords=ax.get_yaxis_transform(), color=DARK, annotation_clip=False)
     ax.axvline(GUESSING, color=QUIET, linewidth=1, linestyle=":")
-    ax.annotate("guessing", (GUESSING, len(order) - 0.45), xytext=(3, 0), textcoords="offset points", color=QUIET)
-    ax.set_yticks(range(len(order)), [NAMES[name] for name in order])
+    ax.annotate(say("guessing"), bottom, xytext=(3, 0), textcoords="offset points", color=QUIET)
+    ax.set_yticks(range(len(order)), [say(NAMES[name]) for name in order])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(order) - 0.3, -0.6)
     ax.grid(axis="x", color="#dddddd", linewidth=0.8)
-    ax.set_xlabel(f"Accuracy on {controls.reviews} test reviews: a mark for each seed, a bar for their mean")
+    ax.set_xlabel(
+        say("Accuracy on {reviews} test reviews: a mark for each seed, a bar for their mean", reviews=controls.reviews)
+    )
     for colour, marker, label in (
-        (*ON_THE_WAY, "along the way that tuning took"),
-        (*BESIDE, "controls: beside this way"),
+        (*ON_THE_WAY, say("along the way that tuning took")),
+        (*BESIDE, say("controls: beside this way")),
     ):
         ax.plot([], [], marker, color=colour, label=label)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.16), ncols=2)
     title = _title_of_variants(controls)
     head(chart, title)
-    values_said = "; ".join(f"{NAMES[name]} {mean_and_reach(controls.accuracies(name))}" for name in order)
-    return finished(chart, f"{title}. Accuracy by soft prompt, mean and range over the seeds: {values_said}.")
+    return finished(
+        chart,
+        say(
+            "{title}. Accuracy by soft prompt, mean and range over the seeds: {accuracies}.",
+            title=title,
+            accuracies=row_of([f"{say(NAMES[name])} {mean_and_reach(controls.accuracies(name))}" for name in order]),
+        ),
+    )
 
 
 def _title_of_variants(controls: Controls) -> str:
-    random, tuned = (figure(mean_accuracy(controls, name)) for name in (RANDOM, TUNED))
+    accuracies = {name: figure(mean_accuracy(controls, of)) for name, of in (("random", RANDOM), ("tuned", TUNED))}
     share = share_of_gain(controls, RANDOM)
     if share is None:
-        return f"Tuning gained nothing clear: accuracy {tuned} after it"
+        return say("Tuning gained nothing clear: accuracy {tuned} after it", tuned=accuracies["tuned"])
     if verdict(hits(controls, TUNED), hits(controls, RANDOM)) < 1:
-        return f"Random moves as long do about as well: accuracy {random}, and {tuned} as tuned"
+        return say("Random moves as long do about as well: accuracy {random}, and {tuned} as tuned", **accuracies)
     if share < LITTLE:
-        return f"Which way the vectors moved counts, not how far: accuracy {tuned}, and {random} in random directions"
-    return f"Random moves as long bring {percent(share)} of what tuning gained: accuracy {random}, and {tuned} as tuned"
+        return say(
+            "Which way the vectors moved counts, not how far: accuracy {tuned}, and {random} in random directions",
+            **accuracies,
+        )
+    return say(
+        "Random moves as long bring {share} of what tuning gained: accuracy {random}, and {tuned} as tuned",
+        share=percent(share),
+        **accuracies,
+    )
 
 
 def plot_geometry(controls: Controls) -> "Figure":
@@ -113,7 +130,7 @@ def plot_geometry(controls: Controls) -> "Figure":
     """
     chart, (ax,) = new_figure(1, (8.6, 3.8))
     reaches, places = controls.plan.reaches, range(len(controls.plan.reaches))
-    lines = (("tuned", "the way of tuning", ON_THE_WAY), ("random", "random directions", BESIDE))
+    lines = (("tuned", say("the way of tuning"), ON_THE_WAY), ("random", say("random directions"), BESIDE))
     for of, _, (colour, marker) in lines:
         ax.plot(places, controls.nearest[of], color=colour, marker=marker, linewidth=1.8)
     ends = [controls.nearest[of][-1] for of, *_ in lines]
@@ -121,19 +138,41 @@ def plot_geometry(controls: Controls) -> "Figure":
         beside(ax, name, place, end, colour, marker)
     ax.set_ylim(-0.03, 1.06)
     ax.yaxis.set_major_formatter(lambda share, _: percent(share))
-    ax.set_xticks(places, ["as far\nas tuned" if times == 1 else f"{times} times\nas far" for times in reaches])
-    ax.set_ylabel("Virtual tokens nearest\nto their own word")
-    tuned, random, of_all = still_nearest(controls)
-    nothing = staying_proves(controls)
-    proves = f"Staying nearest to its word proves {nothing}" if nothing else "More stay nearest than by chance"
-    title = f"{proves}: {tuned} of {of_all} do, and {random} after random moves as long"
+    far = [say("{times} times\nas far", times=times) if times > 1 else say("as far\nas tuned") for times in reaches]
+    ax.set_xticks(places, far)
+    ax.set_ylabel(say("Virtual tokens nearest\nto their own word"))
+    title = _title_of_geometry(controls)
     head(chart, title)
-    said = "; ".join(f"{name} {', '.join(map(percent, controls.nearest[of]))}" for of, name, _ in lines)
     return finished(
         chart,
-        f"{title}. Share of virtual tokens that are nearest to their own word after moves "
-        f"{', '.join(map(str, reaches))} times as long as those of tuning: {said}.",
+        say(
+            "{title}. Share of virtual tokens that are nearest to their own word after moves {times} times as long as "
+            "those of tuning: {shares}.",
+            title=title,
+            times=figures(map(str, reaches)),
+            shares=row_of([f"{name} {figures(map(percent, controls.nearest[of]))}" for of, name, _ in lines]),
+        ),
     )
+
+
+def _title_of_geometry(controls: Controls) -> str:
+    tuned, random, of_all = still_nearest(controls)
+    counts = {"tuned": tuned, "random": random, "all": of_all}
+    titles = {
+        "nothing": say(
+            "Staying nearest to its word proves nothing: {tuned} of {all} do, and {random} after random moves as long",
+            **counts,
+        ),
+        "next to nothing": say(
+            "Staying nearest to its word proves next to nothing: {tuned} of {all} do, and {random} after random moves "
+            "as long",
+            **counts,
+        ),
+        "": say(
+            "More stay nearest than by chance: {tuned} of {all} do, and {random} after random moves as long", **counts
+        ),
+    }
+    return titles[staying_proves(controls)]
 
 
 def plot_between_seeds(controls: Controls) -> "Figure":
@@ -210,37 +249,70 @@ def plot_attention(controls: Controls) -> "Figure":
         picture = ax.imshow(shares, norm=norm, cmap="Blues", aspect="auto", origin="lower", interpolation="nearest")
         layer, token = strongest(shares)
         ax.add_patch(Rectangle((token - 0.5, layer - 0.5), 1, 1, fill=False, edgecolor=BASE, linewidth=2))
-        name, together = STATE_NAMES[state], percent(float(np.mean(everything[state])))
-        most = f"{percent(float(shares[layer, token]))}, token {token + 1}, layer {layer + 1}"
-        ax.set_title(f"{name}: {together}\nmost (framed): {most}", fontsize=10, color=DARK)
-        said.append(f"{name} {together} for all together, and most for one: {most}")
+        found = {
+            "state": say(STATE_NAMES[state]),
+            "together": percent(float(np.mean(everything[state]))),
+            "share": percent(float(shares[layer, token])),
+            "token": token + 1,
+            "layer": layer + 1,
+        }
+        text = say("{state}: {together}\nmost (framed): {share}, token {token}, layer {layer}", **found)
+        ax.set_title(text, fontsize=10, color=DARK)
+        said.append(
+            say("{state} {together} for all together, and most for one: {share}, token {token}, layer {layer}", **found)
+        )
         ax.set_xticks(range(tokens), [quote(token.word) for token in controls.tokens[0]], parse_math=False)
         ax.tick_params(axis="x", labelrotation=90, labelsize=7, length=0)
         ax.set_yticks([0, *range(4, layers, 5)], [str(number + 1) for number in (0, *range(4, layers, 5))])
         ax.grid(visible=False)
-    axes[0].set_ylabel("Layer")
-    axes[len(axes) // 2].set_xlabel("Virtual tokens, by the text that they started as")
+    axes[0].set_ylabel(say("Layer"))
+    axes[len(axes) // 2].set_xlabel(say("Virtual tokens, by the text that they started as"))
     bar = chart.colorbar(picture, ax=axes, shrink=0.8, pad=0.02)
-    bar.set_label("Share of attention (darker is more; square-root scale)")
+    bar.set_label(say("Share of attention (darker is more; square-root scale)"))
     bar.ax.yaxis.set_major_formatter(lambda share, _: percent(share))
     title = _title_of_attention(controls)
     head(chart, title)
     return finished(
         chart,
-        f"{title}. Three maps of layers by virtual tokens. Share of the last token's attention, the mean over layers "
-        f"and seeds: {'; '.join(said)}.",
+        say(
+            "{title}. Three maps of layers by virtual tokens. Share of the last token's attention, the mean over "
+            "layers and seeds: {shares}.",
+            title=title,
+            shares=row_of(said),
+        ),
     )
 
 
 def _title_of_attention(controls: Controls) -> str:
     start, tuned, random = (attention_to_all(controls)[state] for state in STATES)
-    figures = f"{percent(float(np.mean(start)))} before, {percent(float(np.mean(tuned)))} after"
-    change = "more" if min(tuned) > max(start) else "less" if max(tuned) < min(start) else ""
-    if not change:
-        return f"Tuning hardly changes how much attention the virtual tokens get: {figures}"
-    beyond = min(tuned) > max(random) if change == "more" else max(tuned) < min(random)
-    also = "random moves do not do that" if beyond else "but random moves do about as much"
-    return f"After tuning, the virtual tokens get {change} attention, {figures}; {also}"
+    shares = {"before": percent(float(np.mean(start))), "after": percent(float(np.mean(tuned)))}
+    if min(tuned) > max(start):
+        if min(tuned) > max(random):
+            return say(
+                "After tuning, the virtual tokens get more attention, {before} before, {after} after; random moves do "
+                "not do that",
+                **shares,
+            )
+        return say(
+            "After tuning, the virtual tokens get more attention, {before} before, {after} after; but random moves do "
+            "about as much",
+            **shares,
+        )
+    if max(tuned) < min(start):
+        if max(tuned) < min(random):
+            return say(
+                "After tuning, the virtual tokens get less attention, {before} before, {after} after; random moves do "
+                "not do that",
+                **shares,
+            )
+        return say(
+            "After tuning, the virtual tokens get less attention, {before} before, {after} after; but random moves do "
+            "about as much",
+            **shares,
+        )
+    return say(
+        "Tuning hardly changes how much attention the virtual tokens get: {before} before, {after} after", **shares
+    )
 
 
 def plot_transfer(controls: Controls) -> "Figure":
@@ -260,26 +332,50 @@ def plot_transfer(controls: Controls) -> "Figure":
         for number in range(passes + 1):
             seeds = after_pass(scores, number)
             ax.plot([number] * len(seeds), seeds, marker, color=colour, markersize=4, alpha=0.45, linestyle="none")
-        ends.append((STARTS_AS[start], means, colour, marker))
+        ends.append((say(STARTS_AS[start]), means, colour, marker))
     ax.set_xlim(-0.15, passes + 0.15)
     low, high = ax.get_ylim()
     places = spread([means[-1] for _, means, *_ in ends], 0.07 * (high - low))
     for (name, means, colour, marker), place in zip(ends, places, strict=True):
         beside(ax, name, place, means[-1], colour, marker)
-    ax.set_xticks(range(passes + 1), ["before", *map(str, range(1, passes + 1))])
-    ax.set_xlabel("Passes over the tickets")
-    ax.set_ylabel(f"Accuracy on {controls.tickets} held-back tickets")
+    ax.set_xticks(range(passes + 1), [say("before"), *map(str, range(1, passes + 1))])
+    ax.set_xlabel(say("Passes over the tickets"))
+    ax.set_ylabel(say("Accuracy on {tickets} held-back tickets", tickets=controls.tickets))
     title = _title_of_transfer(controls)
-    head(chart, title, "Lines: means over the seeds. Small marks: each seed")
-    said = "; ".join(f"{name} {', '.join(map(figure, means))}" for name, means, *_ in ends)
-    return finished(chart, f"{title}. Mean accuracy before tuning and after each pass, by start: {said}.")
+    head(chart, title, say("Lines: means over the seeds. Small marks: each seed"))
+    return finished(
+        chart,
+        say(
+            "{title}. Mean accuracy before tuning and after each pass, by start: {accuracies}.",
+            title=title,
+            accuracies=row_of([f"{name} {figures(map(figure, means))}" for name, means, *_ in ends]),
+        ),
+    )
 
 
 def _title_of_transfer(controls: Controls) -> str:
-    tuned, text = (float(np.mean(after_pass(controls.transfer[name], -1))) for name in (REVIEWS_TUNED, REVIEWS_TEXT))
-    passes = count(controls.plan.tickets.num_epochs, "pass", "passes")
-    figures = f"{figure(tuned)} against {figure(text)} after {passes}"
+    last = {
+        name: figure(float(np.mean(after_pass(controls.transfer[start], -1))))
+        for name, start in (("tuned", REVIEWS_TUNED), ("start", REVIEWS_TEXT))
+    }
+    passes = count(controls.plan.tickets.num_epochs, "{count} pass", "{count} passes")
     found = verdict(ticket_hits(controls, REVIEWS_TUNED), ticket_hits(controls, REVIEWS_TEXT))
-    if not found:
-        return f"Whether tuning on reviews helps on tickets, {controls.tickets} of them cannot tell: {figures}"
-    return f"For tickets, tuned on reviews is a {'better' if found > 0 else 'worse'} start than its text: {figures}"
+    if found > 0:
+        return say(
+            "For tickets, tuned on reviews is a better start than its text: {tuned} against {start} after {passes}",
+            passes=passes,
+            **last,
+        )
+    if found < 0:
+        return say(
+            "For tickets, tuned on reviews is a worse start than its text: {tuned} against {start} after {passes}",
+            passes=passes,
+            **last,
+        )
+    return say(
+        "Whether tuning on reviews helps on tickets, {tickets} of them cannot tell: {tuned} against {start} after "
+        "{passes}",
+        tickets=controls.tickets,
+        passes=passes,
+        **last,
+    )

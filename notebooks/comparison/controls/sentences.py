@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ..language import paragraph, say
 from ..sentences import list_machines
 from .facts import (
     LITTLE,
+    NOTHING,
     after_pass,
     attention_to_all,
     attention_to_first,
@@ -23,7 +25,7 @@ from .kinds import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TUNED, SHUFFLED,
 from .plan import SEARCHED
 from .results import Controls
 from .reviews import count_all_reviews, uncertainty
-from .wording import STARTS_IN_SENTENCES, count, figure, listed, mean_and_reach, percent, reach
+from .wording import STARTS_IN_SENTENCES, count, figure, listed, mean_and_reach, percent, reach, row_of, whole
 
 
 def describe_controls(controls: Controls) -> str:
@@ -33,22 +35,42 @@ def describe_controls(controls: Controls) -> str:
         controls: what ``load_controls`` returns.
     """
     plan = controls.plan
-    points = [f"one of {figure(accuracy)} by ± {figure(100 * uncertainty(accuracy, controls.reviews), 0)} points"
-              for accuracy in (0.9, 0.5)]  # fmt: skip
+    points = {accuracy: figure(100 * uncertainty(accuracy, controls.reviews), 0) for accuracy in (0.9, 0.5)}
+    asked = {"reviews": controls.reviews, "all": count_all_reviews()}
     return "\n".join(
         [
-            f"{count(len(plan.seeds), 'soft prompt')} of {plan.virtual_tokens} virtual tokens, one for each seed, "
-            f"tuned on {plan.rows} reviews with {plan.recipe.describe()}. {_recipe_from(plan.recipe_from)}.",
-            f"They are asked about {controls.reviews} of the {count_all_reviews()} test reviews: of each label, "
-            f"{'all' if plan.every == 1 else f'one in {plan.every}'}. On so many, an accuracy is uncertain: "
-            f"{listed(points)}, 19 times in 20.",
-            f"Computed on {list_machines(controls.machines)}.",
+            paragraph(
+                say(
+                    "{prompts} of {tokens} virtual tokens, one for each seed, tuned on {rows} reviews with {recipe}.",
+                    prompts=count(len(plan.seeds), "{count} soft prompt", "{count} soft prompts"),
+                    tokens=plan.virtual_tokens,
+                    rows=plan.rows,
+                    recipe=plan.recipe.describe(),
+                ),
+                say("This is what the comparison's search chose.")
+                if plan.recipe_from == SEARCHED
+                else say("These are the lesson's settings."),
+            ),
+            paragraph(
+                say("They are asked about {reviews} of the {all} test reviews: of each label, all.", **asked)
+                if plan.every == 1
+                else say(
+                    "They are asked about {reviews} of the {all} test reviews: of each label, one in {every}.",
+                    every=plan.every,
+                    **asked,
+                ),
+                say(
+                    "On so many, an accuracy is uncertain: one of {high} by ± {of_high} points and one of {low} by "
+                    "± {of_low} points, 19 times in 20.",
+                    high=figure(0.9),
+                    of_high=points[0.9],
+                    low=figure(0.5),
+                    of_low=points[0.5],
+                ),
+            ),
+            say("Computed on {machines}.", machines=list_machines(controls.machines)),
         ]
     )
-
-
-def _recipe_from(name: str) -> str:
-    return "This is what the comparison's search chose" if name == SEARCHED else f"These are {name}"
 
 
 def describe_variants(controls: Controls) -> str:
@@ -58,30 +80,55 @@ def describe_variants(controls: Controls) -> str:
         controls: what ``load_controls`` returns.
     """
     said = {name: mean_and_reach(controls.accuracies(name)) for name in controls.variants}
-    share = share_of_gain(controls, RANDOM)
-    if share is None:
-        found = "Tuning gained nothing clear, so there is nothing to explain"
-    elif verdict(hits(controls, TUNED), hits(controls, RANDOM)) < 1:
-        found = "That cannot be told from the tuned ones: how far the vectors moved may be all that counts"
-    else:
-        gained = "nothing" if share < 0.005 else percent(share)
-        found = f"That is {gained} of what tuning gained" + (
-            ": which way the vectors moved counts, not how far" if share < LITTLE else ""
-        )
     value, (low, high) = difference(hits(controls, TUNED), hits(controls, RANDOM))
-    paired = f"{figure(100 * value, 1)} points ({reach([100 * low, 100 * high], 1)}, 19 times in 20)"
     return "\n".join(
         [
-            f"Accuracy is {said[START]} before tuning and {said[TUNED]} after it; in brackets, the least and the "
-            "greatest over the seeds.",
-            f"With each virtual token moved as far, but in a random direction, it is {said[RANDOM]}: "
-            f"a difference of {paired}. {found}.",
-            f"With the moves dealt out to other tokens it is {said[DEALT]}, with the tuned tokens in another order "
-            f"{said[SHUFFLED]}, and with the moves alone, without the text, {said[MOVES]}.",
-            f"Half of the way from the text to the tuned vectors gives {said[HALF]}, half of the way further "
-            f"{said[FURTHER]}.",
+            say(
+                "Accuracy is {start} before tuning and {tuned} after it; in brackets, the least and the greatest over "
+                "the seeds.",
+                start=said[START],
+                tuned=said[TUNED],
+            ),
+            paragraph(
+                say(
+                    "With each virtual token moved as far, but in a random direction, it is {random}: a difference of "
+                    "{points} points ({interval}, 19 times in 20).",
+                    random=said[RANDOM],
+                    points=figure(100 * value, 1),
+                    interval=reach([100 * low, 100 * high], 1),
+                ),
+                _worth_of_random_moves(controls),
+            ),
+            say(
+                "With the moves dealt out to other tokens it is {dealt}, with the tuned tokens in another order "
+                "{shuffled}, and with the moves alone, without the text, {moves}.",
+                dealt=said[DEALT],
+                shuffled=said[SHUFFLED],
+                moves=said[MOVES],
+            ),
+            say(
+                "Half of the way from the text to the tuned vectors gives {half}, half of the way further {further}.",
+                half=said[HALF],
+                further=said[FURTHER],
+            ),
         ]
     )
+
+
+def _worth_of_random_moves(controls: Controls) -> str:
+    share = share_of_gain(controls, RANDOM)
+    if share is None:
+        return say("Tuning gained nothing clear, so there is nothing to explain.")
+    if verdict(hits(controls, TUNED), hits(controls, RANDOM)) < 1:
+        return say("That cannot be told from the tuned ones: how far the vectors moved may be all that counts.")
+    if share < NOTHING:
+        return say("That is nothing of what tuning gained: which way the vectors moved counts, not how far.")
+    if share < LITTLE:
+        return say(
+            "That is {share} of what tuning gained: which way the vectors moved counts, not how far.",
+            share=percent(share),
+        )
+    return say("That is {share} of what tuning gained.", share=percent(share))
 
 
 def describe_geometry(controls: Controls) -> str:
@@ -96,11 +143,18 @@ def describe_geometry(controls: Controls) -> str:
         name: figure(float(np.mean([getattr(token, name) for token in tokens])))
         for name in ("moved", "cosine", "predicted", "random_cosine", "other")
     }
-    nothing = staying_proves(controls)
-    proves = f"So it proves {nothing} that they stay" if nothing else "So chance alone does not keep so many there"
-    dimensions = controls.numbers // controls.plan.virtual_tokens
+    proves = {
+        "nothing": say("So it proves nothing that they stay."),
+        "next to nothing": say("So it proves next to nothing that they stay."),
+        "": say("So chance alone does not keep so many there."),
+    }
     further = [
-        f"{times} times as far: {percent(after_tuned)} and {percent(after_random)}"
+        say(
+            "{times} times as far: {tuned} and {random}",
+            times=times,
+            tuned=percent(after_tuned),
+            random=percent(after_random),
+        )
         for times, after_tuned, after_random in zip(
             controls.plan.reaches, controls.nearest["tuned"], controls.nearest["random"], strict=True
         )
@@ -108,13 +162,37 @@ def describe_geometry(controls: Controls) -> str:
     ]
     return "\n".join(
         [
-            f"{tuned} of {count(of, 'virtual token')} of all seeds are still nearest to the word that they started as. "
-            f"After random moves as long, {random} of {of} are. {proves}.",
-            f"Geometry says so beforehand: in {dimensions} dimensions a random move is all but perpendicular to "
-            f"everything. Virtual tokens moved by {mean['moved']} lengths of a typical word's embedding, which should "
-            f"leave a cosine of {mean['predicted']} to their words. Random moves leave {mean['random_cosine']}, tuning "
-            f"left {mean['cosine']}, and the nearest other word is at {mean['other']}.",
-            "Still nearest if the tuned moves, and random ones, are made longer: " + "; ".join(further) + ".",
+            paragraph(
+                say(
+                    "{tuned} of {all} virtual tokens of all seeds are still nearest to the word that they started as.",
+                    tuned=tuned,
+                    all=whole(of),
+                ),
+                say("After random moves as long, {random} of {all} are.", random=random, all=of),
+                proves[staying_proves(controls)],
+            ),
+            paragraph(
+                say(
+                    "Geometry says so beforehand: in {dimensions} dimensions a random move is all but perpendicular to "
+                    "everything.",
+                    dimensions=controls.numbers // controls.plan.virtual_tokens,
+                ),
+                say(
+                    "Virtual tokens moved by {moved} lengths of a typical word's embedding, which should leave a "
+                    "cosine of {predicted} to their words.",
+                    moved=mean["moved"],
+                    predicted=mean["predicted"],
+                ),
+                say(
+                    "Random moves leave {random}, tuning left {tuned}, and the nearest other word is at {other}.",
+                    random=mean["random_cosine"],
+                    tuned=mean["cosine"],
+                    other=mean["other"],
+                ),
+            ),
+            say(
+                "Still nearest if the tuned moves, and random ones, are made longer: {shares}.", shares=row_of(further)
+            ),
         ]
     )
 
@@ -156,18 +234,18 @@ def describe_attention(controls: Controls) -> str:
         controls: what ``load_controls`` returns.
     """
     everything, first = attention_to_all(controls), attention_to_first(controls)
-    parts = [
-        f"{name} {percent(float(np.mean(everything[state])))}, of which the first has {percent(first[state])}"
-        for state, name in (("start", "before tuning"), ("tuned", "after it"), ("random", "after random moves as long"))
-    ]
     fair = float(np.mean(everything["tuned"])) / controls.plan.virtual_tokens
-    note = (
-        " (Models like this one direct much attention to whatever stands first.)" if first["tuned"] > 2 * fair else ""
-    )
-    return (
+    shares = say(
         "At the end of a review, where the answer is about to be given, the virtual tokens get this share of the "
-        f"attention, the mean over layers, heads and seeds: {'; '.join(parts)}.{note}"
+        "attention, the mean over layers, heads and seeds: before tuning {start}, of which the first has "
+        "{first_of_start}; after it {tuned}, of which the first has {first_of_tuned}; after random moves as long "
+        "{random}, of which the first has {first_of_random}.",
+        **{state: percent(float(np.mean(shares))) for state, shares in everything.items()},
+        **{f"first_of_{state}": percent(share) for state, share in first.items()},
     )
+    if first["tuned"] <= 2 * fair:
+        return shares
+    return paragraph(shares, say("(Models like this one direct much attention to whatever stands first.)"))
 
 
 def describe_transfer(controls: Controls) -> str:
@@ -176,16 +254,32 @@ def describe_transfer(controls: Controls) -> str:
     Args:
         controls: what ``load_controls`` returns.
     """
-    passes = controls.plan.tickets.num_epochs
-    last = {start: after_pass(scores, -1) for start, scores in controls.transfer.items()}
-    parts = [f"{mean_and_reach(values)} from {STARTS_IN_SENTENCES[start]}" for start, values in last.items()]
-    verdicts: dict[str, list[str]] = {}
-    for other in (start for start in last if start != REVIEWS_TUNED):
-        found = verdict(ticket_hits(controls, REVIEWS_TUNED), ticket_hits(controls, other))
-        said = ("not to be told from", "a better start than", "a worse start than")[found]
-        verdicts.setdefault(said, []).append(STARTS_IN_SENTENCES[other])
-    return (
-        f"After {count(passes, 'pass', 'passes')} over the tickets, accuracy on {controls.tickets} held-back ones is "
-        f"{listed(parts)}. On these, {STARTS_IN_SENTENCES[REVIEWS_TUNED]} is "
-        f"{'; '.join(f'{said} {listed(others)}' for said, others in verdicts.items())}."
+    names = {start: say(name) for start, name in STARTS_IN_SENTENCES.items()}
+    last = {start: mean_and_reach(after_pass(scores, -1)) for start, scores in controls.transfer.items()}
+    others: dict[int, list[str]] = {}
+    for start in (start for start in last if start != REVIEWS_TUNED):
+        found = verdict(ticket_hits(controls, REVIEWS_TUNED), ticket_hits(controls, start))
+        others.setdefault(found, []).append(names[start])
+    return paragraph(
+        say(
+            "After {passes} over the tickets, accuracy on {tickets} held-back ones is {accuracies}.",
+            passes=count(controls.plan.tickets.num_epochs, "{count} pass", "{count} passes"),
+            tickets=controls.tickets,
+            accuracies=listed(
+                [say("{accuracy} from {start}", accuracy=said, start=names[start]) for start, said in last.items()]
+            ),
+        ),
+        say(
+            "On these, {tuned} is {verdicts}.",
+            tuned=names[REVIEWS_TUNED],
+            verdicts=row_of([_better_or_worse(found, listed(starts)) for found, starts in others.items()]),
+        ),
     )
+
+
+def _better_or_worse(found: int, others: str) -> str:
+    if found > 0:
+        return say("a better start than {others}", others=others)
+    if found < 0:
+        return say("a worse start than {others}", others=others)
+    return say("not to be told from {others}", others=others)

@@ -1,10 +1,7 @@
 """The look that the pictures of the controls share: titles, and names beside lines."""
 
-from collections.abc import Sequence
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,14 +47,3 @@ def beside(ax: "Axes", text: str, height: float, end: float, colour: str, marker
     )
     if marker:
         ax.plot(1.045, height, marker, color=colour, transform=right, clip_on=False, markersize=5)
-
-
-def spread(places: Sequence[float], distance: float) -> list[float]:
-    """Move places apart until neighbours are so far from each other; all together as little as possible."""
-    from sklearn.isotonic import isotonic_regression
-
-    order = np.argsort(places, kind="stable")
-    steps = distance * np.arange(len(places))
-    apart = np.empty(len(places))
-    apart[order] = isotonic_regression(np.array(places)[order] - steps) + steps
-    return [float(place) for place in apart]

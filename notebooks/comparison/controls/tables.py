@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..tables import quote
+from ..language import say
+from ..tables import quote, unbroken
 from .facts import after_pass
 from .kinds import VARIANTS
 from .results import Controls
-from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, reach, unbroken
+from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, reach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +28,15 @@ def show_variants(controls: Controls) -> "pd.DataFrame":
     import pandas as pd
 
     rows = {
-        NAMES[name]: {
-            "accuracy": figure(float(np.mean(controls.accuracies(name)))),
-            "over the seeds": unbroken(reach(controls.accuracies(name))),
-            "loss": figure(float(np.mean(controls.losses(name)))),
-            "soft prompts": f"{sum(len(draws) for draws in controls.variants[name].values())}",
+        say(NAMES[name]): {
+            say("accuracy"): figure(float(np.mean(controls.accuracies(name)))),
+            say("over the seeds"): unbroken(reach(controls.accuracies(name))),
+            say("loss"): figure(float(np.mean(controls.losses(name)))),
+            say("soft prompts"): f"{sum(len(draws) for draws in controls.variants[name].values())}",
         }
         for name in VARIANTS
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("soft prompt")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(say("soft prompt"))
 
 
 def show_geometry(controls: Controls) -> "pd.DataFrame":
@@ -58,17 +59,19 @@ def show_geometry(controls: Controls) -> "pd.DataFrame":
 
         rows.append(
             {
-                "started as": quote(tokens[0].word),
-                "moved": mean("moved"),
-                "cosine to its word": mean("cosine"),
-                "after random moves": mean("random_cosine"),
-                "by geometry": mean("predicted"),
-                "cosine to the nearest other word": mean("other"),
-                "still nearest": unbroken(f"{stayed} of {count(len(tokens), 'seed')}"),
-                "rank after random moves": mean("random_rank", digits=1),
+                say("started as"): quote(tokens[0].word),
+                say("moved"): mean("moved"),
+                say("cosine to its word"): mean("cosine"),
+                say("after random moves"): mean("random_cosine"),
+                say("by geometry"): mean("predicted"),
+                say("cosine to the nearest other word"): mean("other"),
+                say("still nearest"): unbroken(
+                    count(len(tokens), "{stayed} of {count} seed", "{stayed} of {count} seeds", stayed=stayed)
+                ),
+                say("rank after random moves"): mean("random_rank", digits=1),
             }
         )
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="virtual token"))
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name=say("virtual token")))
 
 
 def show_transfer(controls: Controls) -> "pd.DataFrame":
@@ -84,10 +87,12 @@ def show_transfer(controls: Controls) -> "pd.DataFrame":
 
     passes = range(controls.plan.tickets.num_epochs + 1)
     rows = {
-        STARTS_AS[start]: {
-            "before" if number == 0 else f"after pass {number}": unbroken(mean_and_reach(after_pass(scores, number)))
+        say(STARTS_AS[start]): {
+            say("after pass {number}", number=number) if number else say("before"): unbroken(
+                mean_and_reach(after_pass(scores, number))
+            )
             for number in passes
         }
         for start, scores in controls.transfer.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("start")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(say("start"))

@@ -1,9 +1,10 @@
 """How names and figures are written in tables, pictures and sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..language import language, say
 from .kinds import (
     DEALT,
     FURTHER,
@@ -53,8 +54,11 @@ def figure(value: float, digits: int = 2) -> str:
 def reach(values: Sequence[float], digits: int = 2) -> str:
     """Write the least and the greatest of some numbers, with nothing between them that breaks a line."""
     low, high = figure(min(values), digits), figure(max(values), digits)
-    dash = " to " if "−" in low + high else "–"  # noqa: RUF001
-    return low if low == high else f"{low}{dash}{high}".replace(" ", "\N{NO-BREAK SPACE}")
+    if low == high:
+        return low
+    if "−" in low + high:  # noqa: RUF001
+        return say("{low} to {high}", low=low, high=high).replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{low}–{high}"  # noqa: RUF001
 
 
 def mean_and_reach(values: Sequence[float], digits: int = 2) -> str:
@@ -63,22 +67,40 @@ def mean_and_reach(values: Sequence[float], digits: int = 2) -> str:
     return mean if mean == both else f"{mean}\N{NO-BREAK SPACE}({both})"
 
 
-def unbroken(text: str) -> str:
-    """Write a short text of figures so that no line ends within it, in a narrow cell of a table for instance."""
-    dash = "\N{EN DASH}"
-    return text.replace(" ", "\N{NO-BREAK SPACE}").replace(dash, f"\N{WORD JOINER}{dash}\N{WORD JOINER}")
-
-
 def percent(share: float) -> str:
     """Write a share in percent, with what does not break a line."""
-    return f"{figure(100 * share, 0)}\N{NO-BREAK SPACE}%"
+    return say("{number} %", number=figure(100 * share, 0)).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def whole(number: int) -> str:
+    """Write a whole number with its thousands apart."""
+    grouped = f"{number:,}"
+    return grouped.replace(",", "\N{NO-BREAK SPACE}") if language() == "es" else grouped
 
 
 def listed(parts: Sequence[str]) -> str:
     """Join parts of a sentence."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    *others, last = parts
+    return say("{all} and {last}", all=say(", ").join(others), last=last) if others else last
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def count(number: int, one: str, many: str, **more: object) -> str:
+    """Say a number with its noun.
+
+    Args:
+        number: which stands for ``{count}``.
+        one: what is said of one.
+        many: what is said of several.
+        more: what stands for further marks.
+    """
+    return say(one if number == 1 else many, count=number, **more)
+
+
+def figures(written: Iterable[str]) -> str:
+    """Set figures one after the other, with commas."""
+    return say(", ").join(written)
+
+
+def row_of(parts: Sequence[str]) -> str:
+    """Set clauses one after the other, with semicolons."""
+    return say("; ").join(parts)
