@@ -183,18 +183,25 @@ def plot_between_seeds(controls: Controls) -> "Figure":
     """
     chart, panels = new_figure(2, (9.2, 4.2))
     start = controls.variants[START][controls.plan.seeds[0]][0]
-    texts = []
-    for ax, measure, label in zip(panels, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+    told = {}
+    headings = {
+        "loss": say("Loss on {reviews} test reviews", reviews=controls.reviews),
+        "accuracy": say("Accuracy on {reviews} test reviews", reviews=controls.reviews),
+    }
+    for ax, (measure, heading) in zip(panels, headings.items(), strict=True):
         for line, (colour, marker) in zip(controls.lines, LINES, strict=False):
             steps, values = zip(*((step, getattr(score, measure)) for step, score in line.points), strict=True)
             ax.plot(steps, values, color=colour, marker=marker, markersize=5, linewidth=1.6)
         ax.axhline(getattr(start, measure), color=QUIET, linewidth=1.2, linestyle="--")
         ax.set_xlim(-0.04, 1.04)
-        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["the one", "", "half-way", "", "the other"])
-        ax.set_title(f"{label} on {controls.reviews} test reviews", fontsize=10, color=DARK)
-        lines = (", ".join(figure(getattr(score, measure)) for _, score in line.points) for line in controls.lines)
-        named = zip(map(_name_of_line, controls.lines), lines, strict=True)
-        texts.append(f"{label} from one end to the other: {'; '.join(f'{name} {values}' for name, values in named)}")
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], [say("the one"), "", say("half-way"), "", say("the other")])
+        ax.set_title(heading, fontsize=10, color=DARK)
+        told[measure] = row_of(
+            [
+                f"{_name_of_line(line)} {figures(figure(getattr(score, measure)) for _, score in line.points)}"
+                for line in controls.lines
+            ]
+        )
     losses, accuracies = panels
     losses.set_ylim(0, None)
     low, high = accuracies.get_ylim()
@@ -202,33 +209,51 @@ def plot_between_seeds(controls: Controls) -> "Figure":
     places = spread([*ends, start.accuracy], 0.07 * (high - low))
     for line, (colour, marker), end, place in zip(controls.lines, LINES, ends, places, strict=False):
         beside(accuracies, _name_of_line(line), place, end, colour, marker)
-    beside(accuracies, "the text that all\nstarted from", places[-1], start.accuracy, QUIET, "")
-    chart.supxlabel("On the line from the soft prompt of one seed to that of another", fontsize=10)
+    beside(accuracies, say("the text that all\nstarted from"), places[-1], start.accuracy, QUIET, "")
+    chart.supxlabel(say("On the line from the soft prompt of one seed to that of another"), fontsize=10)
     title = _title_of_lines(controls)
     head(chart, title)
-    cosines = (
-        f"Cosine of the moves of two seeds: {mean_and_reach(controls.cosines)}. "
-        f"Random moves: 0 ± {figure(chance_cosine(controls))}"
-    )
     return finished(
         chart,
-        f"{title}. {'. '.join(texts)}. The text that all started from: loss {figure(start.loss)}, accuracy "
-        f"{figure(start.accuracy)}. {cosines}.",
+        say(
+            "{title}. Loss from one end to the other: {losses}. Accuracy from one end to the other: {accuracies}. The "
+            "text that all started from: loss {loss}, accuracy {accuracy}. Cosine of the moves of two seeds: "
+            "{cosines}. Random moves: 0 ± {chance}.",
+            title=title,
+            losses=told["loss"],
+            accuracies=told["accuracy"],
+            loss=figure(start.loss),
+            accuracy=figure(start.accuracy),
+            cosines=mean_and_reach(controls.cosines),
+            chance=figure(chance_cosine(controls)),
+        ),
     )
 
 
 def _name_of_line(line: Between) -> str:
-    return f"seeds {line.seeds[0]} and {line.seeds[1]}"
+    one, other = line.seeds
+    return say("seeds {one} and {other}", one=one, other=other)
 
 
 def _title_of_lines(controls: Controls) -> str:
-    points, most = reach([100 * each for each in falls(controls)], 0), figure(100 * max(falls(controls)), 0)
+    points = [100 * each for each in falls(controls)]
+    most = figure(max(points), 0)
     found, lines = ridges(controls), len(controls.lines)
     if found == lines:
-        return f"Each seed finds a place of its own: between two, accuracy falls by {points} points"
+        return say(
+            "Each seed finds a place of its own: between two, accuracy falls by {points} points",
+            points=reach(points, 0),
+        )
     if found:
-        return f"On {found} of {lines} lines between seeds lies a ridge: accuracy falls by up to {most} points"
-    return f"No ridge parts the seeds: between two, accuracy falls by {most} points at most, no more than chance"
+        return say(
+            "On {found} of {lines} lines between seeds lies a ridge: accuracy falls by up to {most} points",
+            found=found,
+            lines=lines,
+            most=most,
+        )
+    return say(
+        "No ridge parts the seeds: between two, accuracy falls by {most} points at most, no more than chance", most=most
+    )
 
 
 def plot_attention(controls: Controls) -> "Figure":

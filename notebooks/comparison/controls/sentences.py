@@ -206,23 +206,39 @@ def describe_between_seeds(controls: Controls) -> str:
     ends = [score for line in controls.lines for _, score in (line.points[0], line.points[-1])]
     inner = [score for line in controls.lines for _, score in line.points[1:-1]]
     found, lines = ridges(controls), len(controls.lines)
-    parted = (
-        "So each seed has found a place of its own"
-        if found == lines
-        else f"So {found} of {lines} lines cross a ridge"
-        if found
-        else "So no ridge parts them"
-    )
     return "\n".join(
         [
-            f"The moves of two seeds have a cosine of {mean_and_reach(controls.cosines)}. Of random moves, with "
-            f"{controls.numbers:,} numbers each, it would lie within ± {figure(chance_cosine(controls))} of 0, "
-            "19 times in 20.",
-            f"At the soft prompts themselves, accuracy is {mean_and_reach([score.accuracy for score in ends])}. On the "
-            f"lines between them it falls below the mean of the two ends by up to "
-            f"{listed([figure(100 * each, 1) for each in falls(controls)])} points. {parted}.",
-            f"Loss is {reach([score.loss for score in ends])} at the ends and {reach([score.loss for score in inner])} "
-            f"between them; the text that all of them started from has {figure(controls.losses(START)[0])}.",
+            paragraph(
+                say("The moves of two seeds have a cosine of {cosines}.", cosines=mean_and_reach(controls.cosines)),
+                say(
+                    "Of random moves, with {numbers} numbers each, it would lie within ± {chance} of 0, 19 times in "
+                    "20.",
+                    numbers=whole(controls.numbers),
+                    chance=figure(chance_cosine(controls)),
+                ),
+            ),
+            paragraph(
+                say(
+                    "At the soft prompts themselves, accuracy is {accuracies}.",
+                    accuracies=mean_and_reach([score.accuracy for score in ends]),
+                ),
+                say(
+                    "On the lines between them it falls below the mean of the two ends by up to {points} points.",
+                    points=listed([figure(100 * each, 1) for each in falls(controls)]),
+                ),
+                say("So each seed has found a place of its own.")
+                if found == lines
+                else say("So {found} of {lines} lines cross a ridge.", found=found, lines=lines)
+                if found
+                else say("So no ridge parts them."),
+            ),
+            say(
+                "Loss is {ends} at the ends and {inner} between them; the text that all of them started from has "
+                "{start}.",
+                ends=reach([score.loss for score in ends]),
+                inner=reach([score.loss for score in inner]),
+                start=figure(controls.losses(START)[0]),
+            ),
         ]
     )
 
