@@ -41,7 +41,7 @@ from .kinds import (
 )
 from .results import STATES, Between, Controls
 from .style import DARK, beside, head
-from .wording import NAMES, STARTS_AS, count, figure, figures, mean_and_reach, percent, reach, row_of
+from .wording import NAMES, STARTS_AS, count, figure, figures, mean_and_reach, named, percent, reach, row_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def plot_controls(controls: Controls) -> "Figure":
         say(
             "{title}. Accuracy by soft prompt, mean and range over the seeds: {accuracies}.",
             title=title,
-            accuracies=row_of([f"{say(NAMES[name])} {mean_and_reach(controls.accuracies(name))}" for name in order]),
+            accuracies=row_of([named(say(NAMES[name]), mean_and_reach(controls.accuracies(name))) for name in order]),
         ),
     )
 
@@ -150,7 +150,7 @@ def plot_geometry(controls: Controls) -> "Figure":
             "those of tuning: {shares}.",
             title=title,
             times=figures(map(str, reaches)),
-            shares=row_of([f"{name} {figures(map(percent, controls.nearest[of]))}" for of, name, _ in lines]),
+            shares=row_of([named(name, figures(map(percent, controls.nearest[of]))) for of, name, _ in lines]),
         ),
     )
 
@@ -198,7 +198,7 @@ def plot_between_seeds(controls: Controls) -> "Figure":
         ax.set_title(heading, fontsize=10, color=DARK)
         told[measure] = row_of(
             [
-                f"{_name_of_line(line)} {figures(figure(getattr(score, measure)) for _, score in line.points)}"
+                named(_name_of_line(line), figures(figure(getattr(score, measure)) for _, score in line.points))
                 for line in controls.lines
             ]
         )
@@ -375,7 +375,7 @@ def plot_transfer(controls: Controls) -> "Figure":
         say(
             "{title}. Mean accuracy before tuning and after each pass, by start: {accuracies}.",
             title=title,
-            accuracies=row_of([f"{name} {figures(map(figure, means))}" for name, means, *_ in ends]),
+            accuracies=row_of([named(name, figures(map(figure, means))) for name, means, *_ in ends]),
         ),
     )
 

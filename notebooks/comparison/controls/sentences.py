@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..language import paragraph, say
+from ..language import listed, paragraph, say, whole
 from ..sentences import list_machines
 from .facts import (
     LITTLE,
@@ -25,7 +25,7 @@ from .kinds import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TUNED, SHUFFLED,
 from .plan import SEARCHED
 from .results import Controls
 from .reviews import count_all_reviews, uncertainty
-from .wording import STARTS_IN_SENTENCES, count, figure, listed, mean_and_reach, percent, reach, row_of, whole
+from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach, row_of
 
 
 def describe_controls(controls: Controls) -> str:
@@ -45,7 +45,7 @@ def describe_controls(controls: Controls) -> str:
                     prompts=count(len(plan.seeds), "{count} soft prompt", "{count} soft prompts"),
                     tokens=plan.virtual_tokens,
                     rows=plan.rows,
-                    recipe=plan.recipe.describe(),
+                    recipe=plan.recipe.describe(say),
                 ),
                 say("This is what the comparison's search chose.")
                 if plan.recipe_from == SEARCHED

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..language import language, say
+from ..language import say
 from .kinds import (
     DEALT,
     FURTHER,
@@ -72,18 +72,6 @@ def percent(share: float) -> str:
     return say("{number} %", number=figure(100 * share, 0)).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def whole(number: int) -> str:
-    """Write a whole number with its thousands apart."""
-    grouped = f"{number:,}"
-    return grouped.replace(",", "\N{NO-BREAK SPACE}") if language() == "es" else grouped
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Join parts of a sentence."""
-    *others, last = parts
-    return say("{all} and {last}", all=say(", ").join(others), last=last) if others else last
-
-
 def count(number: int, one: str, many: str, **more: object) -> str:
     """Say a number with its noun.
 
@@ -99,6 +87,11 @@ def count(number: int, one: str, many: str, **more: object) -> str:
 def figures(written: Iterable[str]) -> str:
     """Set figures one after the other, with commas."""
     return say(", ").join(written)
+
+
+def named(name: str, written: str) -> str:
+    """Set figures behind the name of what they are of."""
+    return say("{name} {values}", name=name, values=written)
 
 
 def row_of(parts: Sequence[str]) -> str:
