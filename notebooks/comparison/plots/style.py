@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prompt_tuning_helpers.plots import LINES, QUIET, finished
+from prompt_tuning_helpers.plots.style import width_of
 
+from ..language import language, paragraph, say
 from ..methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
 from ..tables import unbroken
 
@@ -34,24 +36,49 @@ SIZES = {"P": 7.5, "X": 7}  # points, of markers that look smaller than others
 SIZE = 6
 GUESSING = 0.5  # accuracy of guessing, since half of the reviews have each label
 WIDTH = 8.6  # inches: about as wide as a notebook's cells
-LINE_LENGTH = 94  # characters of a title
-NOTE_LENGTH = 126  # characters of a note
+LINE_LENGTH = 94  # characters of a title; those of Chinese and the like count as two
+NOTE_LENGTH = 126  # characters of a note, likewise
+WIDE = "\u2e80-\uffff"  # characters of Chinese and their punctuation
+# What stays together where a Chinese line ends: a character, letters and figures, or all within brackets; each with the
+# punctuation beside it, and the blank behind it.
+PIECES = re.compile(f"“?(?:（[^）]*）|[{WIDE}]|[^ {WIDE}]+)[，。；：、”]* ?")  # noqa: RUF001
 
 
 def short(method: Method) -> str:
     """Name a method where there is little room."""
-    return method.title.replace("virtual tokens", "tokens")
+    return say(_shortened(method))
 
 
 def in_sentence(method: Method) -> str:
     """Name a method without commas."""
-    kind, _, rest = short(method).partition(", ")
-    return f"{kind} ({rest})" if rest else kind
+    kind, _, rest = _shortened(method).partition(", ")
+    return say(f"{kind} ({rest})" if rest else kind)
+
+
+def _shortened(method: Method) -> str:
+    return method.title.replace("virtual tokens", "tokens")
 
 
 def listed(names: Sequence[str]) -> str:
     """List names in a sentence."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    return say("{all} and {last}", all=series(names[:-1]), last=names[-1]) if len(names) > 1 else names[0]
+
+
+def series(parts: Sequence[str]) -> str:
+    """Set parts of a sentence one after another."""
+    return say(", ").join(parts)
+
+
+def clauses(parts: Sequence[str]) -> str:
+    """Set clauses one after another, which may be series themselves."""
+    return say("; ").join(parts)
+
+
+def grouped(number: int) -> str:
+    """Write a number with its thousands apart; Spanish sets blanks between them, and none within four digits."""
+    if language() != "es":
+        return f"{number:,}"
+    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}" if number >= 10_000 else "")
 
 
 def sentence(text: str) -> str:
@@ -61,7 +88,7 @@ def sentence(text: str) -> str:
 
 def told(findings: Sequence[str]) -> str:
     """Write findings as sentences."""
-    return " ".join(f"{sentence(finding)}." for finding in findings)
+    return paragraph(*(say("{sentence}.", sentence=sentence(finding)) for finding in findings))
 
 
 def head(figure: "Figure", *findings: str) -> None:
@@ -73,14 +100,26 @@ def head(figure: "Figure", *findings: str) -> None:
 def _balanced(text: str) -> list[str]:
     """Break a text into as few lines as it takes, all about as long as each other, and none within brackets."""
     text = re.sub(r"\([^)]*\)", lambda part: unbroken(part[0]), text)
-    lines = wrap(text, LINE_LENGTH)
-    lengths = range(len(text) // len(lines), LINE_LENGTH + 1)
-    return next(found for length in lengths if len(found := wrap(text, length)) == len(lines))
+    lines = wrapped(text, LINE_LENGTH)
+    lengths = range(width_of(text) // len(lines), LINE_LENGTH + 1)
+    return next(found for length in lengths if len(found := wrapped(text, length)) == len(lines))
+
+
+def wrapped(text: str, length: int) -> list[str]:
+    """Break a text into lines of at most so many characters; Chinese, which has no blanks, between its characters."""
+    if width_of(text) == len(text):
+        return wrap(text, length)
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if lines[-1] and width_of((lines[-1] + piece).rstrip()) > length:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def foot(figure: "Figure", note: str) -> None:
     """Say below a picture how to read it."""
-    figure.supxlabel("\n".join(wrap(note, NOTE_LENGTH)), x=0.01, ha="left", fontsize=9, color=TEXT)
+    figure.supxlabel("\n".join(wrapped(note, NOTE_LENGTH)), x=0.01, ha="left", fontsize=9, color=TEXT)
 
 
 def described(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":
