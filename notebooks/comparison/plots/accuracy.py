@@ -6,7 +6,7 @@ from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import new_figure
 
 from ..differences import difference
-from ..language import paragraph, say
+from ..language import listed, paragraph, say, whole
 from ..results import Comparison, Measured
 from .style import (
     GUESSING,
@@ -17,10 +17,8 @@ from .style import (
     draw_guessing,
     draw_score,
     foot,
-    grouped,
     head,
     in_sentence,
-    listed,
     rows_from_the_top,
     short,
     told,
@@ -80,7 +78,7 @@ def _trained(found: Measured, parameters: int) -> str:
     """Say what is trained."""
     trained = say("nothing is trained")
     if parameters:
-        trained = say("{parameters} trained parameters", parameters=grouped(parameters))
+        trained = say("{parameters} trained parameters", parameters=whole(parameters))
     return trained if found.method.has_base_model else say("{trained}, no language model", trained=trained)
 
 
@@ -168,7 +166,7 @@ def _about_writing(shown: list[Measured]) -> list[str]:
 def _describe(found: Measured, comparison: Comparison) -> str:
     marks = {
         "method": in_sentence(found.method),
-        "parameters": grouped(comparison.cost(found.method.name).trained_parameters),
+        "parameters": whole(comparison.cost(found.method.name).trained_parameters),
         "chosen": with_interval(found.accuracy, found.accuracy_interval),
     }
     if not found.method.has_base_model:

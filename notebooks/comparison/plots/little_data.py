@@ -7,7 +7,7 @@ from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import QUIET, new_figure
 
 from ..differences import difference
-from ..language import paragraph, say
+from ..language import listed, paragraph, say
 from ..methods import HardPrompt, Method
 from ..results import Comparison, Measured
 from .style import (
@@ -22,7 +22,6 @@ from .style import (
     foot,
     head,
     in_sentence,
-    listed,
     short,
     size_of,
     spread,

@@ -10,7 +10,7 @@ import numpy as np
 from prompt_tuning_helpers.plots import LINES, QUIET, finished
 from prompt_tuning_helpers.plots.style import width_of
 
-from ..language import language, paragraph, say
+from ..language import paragraph, say
 from ..methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
 from ..tables import unbroken
 
@@ -59,11 +59,6 @@ def _shortened(method: Method) -> str:
     return method.title.replace("virtual tokens", "tokens")
 
 
-def listed(names: Sequence[str]) -> str:
-    """List names in a sentence."""
-    return say("{all} and {last}", all=series(names[:-1]), last=names[-1]) if len(names) > 1 else names[0]
-
-
 def series(parts: Sequence[str]) -> str:
     """Set parts of a sentence one after another."""
     return say(", ").join(parts)
@@ -72,13 +67,6 @@ def series(parts: Sequence[str]) -> str:
 def clauses(parts: Sequence[str]) -> str:
     """Set clauses one after another, which may be series themselves."""
     return say("; ").join(parts)
-
-
-def grouped(number: int) -> str:
-    """Write a number with its thousands apart; Spanish sets blanks between them, and none within four digits."""
-    if language() != "es":
-        return f"{number:,}"
-    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}" if number >= 10_000 else "")
 
 
 def sentence(text: str) -> str:
@@ -107,7 +95,7 @@ def _balanced(text: str) -> list[str]:
 
 def wrapped(text: str, length: int) -> list[str]:
     """Break a text into lines of at most so many characters; Chinese, which has no blanks, between its characters."""
-    if width_of(text) == len(text):
+    if _is_narrow(text):
         return wrap(text, length)
     lines = [""]
     for piece in PIECES.findall(text):
@@ -125,7 +113,23 @@ def foot(figure: "Figure", note: str) -> None:
 def described(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":
     """Hand a figure over, with what can be seen in it, the numbers too; on a phone, it is scrolled."""
     figure.keeps_its_width = True
+    _embolden(figure)
     return finished(figure, alternative_text)
+
+
+def _embolden(figure: "Figure") -> None:
+    """Outline Chinese texts that are to be bold: the font that the helpers bring for Chinese has one weight alone."""
+    from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_fontweight() == "bold" and not _is_narrow(text.get_text()):
+            text.set_fontweight("normal")
+            text.set_path_effects([withStroke(linewidth=0.7, foreground=text.get_color())])
+
+
+def _is_narrow(text: str) -> bool:
+    return width_of(text) == len(text)
 
 
 def draw_score(
