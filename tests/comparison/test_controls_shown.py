@@ -22,6 +22,7 @@ from comparison.controls.kinds import DRAWN, STARTS, VARIANTS
 from comparison.controls.plan import SEARCHED
 from comparison.controls.results import Controls, load_controls
 from comparison.controls.reviews import uncertainty
+from comparison.tables import unbroken
 
 from .made_up_controls import PLAN, TRANSFER_SCORES, fill
 
@@ -35,6 +36,7 @@ DESCRIBED = (
     shown.describe_attention,
     shown.describe_transfer,
 )
+SHOWN = (shown.show_variants, shown.show_geometry, shown.show_transfer)
 BLANK, DASH = "\N{NO-BREAK SPACE}", "\N{EN DASH}"
 
 
@@ -114,7 +116,7 @@ def test_sentences_are_sentences(controls: Controls, describe: Any) -> None:
 
 def test_one_seed_is_shown_too(made: Maker) -> None:
     two = made(plan=replace(PLAN, seeds=(0, 1), lines=2, transfer_seeds=1))
-    for function in (*PLOTS, *DESCRIBED, shown.show_variants, shown.show_geometry, shown.show_transfer):
+    for function in (*PLOTS, *DESCRIBED, *SHOWN):
         function(two)
 
 
@@ -248,7 +250,7 @@ def test_tuned_and_random_moves_are_made_longer_side_by_side(controls: Controls)
 
 
 def test_lines_go_from_one_tuned_soft_prompt_to_another(controls: Controls) -> None:
-    figure = shown.plot_between_seeds(controls)
+    figure: Any = shown.plot_between_seeds(controls)
     losses, accuracies = ([np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()] for ax in figure.axes)
     for line in controls.lines:
         assert [score.loss for _, score in line.points] in losses
@@ -385,6 +387,6 @@ def test_ranges_do_not_break() -> None:
     assert wording.reach([0.301, 0.3]) == "0.30"
     assert wording.mean_and_reach([0.1, 0.3]) == f"0.20{BLANK}(0.10{DASH}0.30)"
     assert wording.mean_and_reach([0.3]) == "0.30"
-    cell = wording.unbroken(wording.mean_and_reach([0.1, 0.3]))
+    cell = unbroken(wording.mean_and_reach([0.1, 0.3]))
     assert " " not in cell
     assert cell.count("\N{WORD JOINER}") == 2

@@ -7,7 +7,7 @@ import numpy as np
 from prompt_tuning_helpers.plots import BASE, LINES, QUIET, finished, new_figure
 
 from ..language import say
-from ..plots.style import GUESSING, spread
+from ..plots.style import GUESSING, clauses, series, spread
 from ..tables import quote
 from .facts import (
     LITTLE,
@@ -41,7 +41,7 @@ from .kinds import (
 )
 from .results import STATES, Between, Controls
 from .style import DARK, beside, head
-from .wording import NAMES, STARTS_AS, count, figure, figures, mean_and_reach, named, percent, reach, row_of
+from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, named, percent, reach
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def plot_controls(controls: Controls) -> "Figure":
         say(
             "{title}. Accuracy by soft prompt, mean and range over the seeds: {accuracies}.",
             title=title,
-            accuracies=row_of([named(say(NAMES[name]), mean_and_reach(controls.accuracies(name))) for name in order]),
+            accuracies=clauses([named(say(NAMES[name]), mean_and_reach(controls.accuracies(name))) for name in order]),
         ),
     )
 
@@ -149,8 +149,8 @@ def plot_geometry(controls: Controls) -> "Figure":
             "{title}. Share of virtual tokens that are nearest to their own word after moves {times} times as long as "
             "those of tuning: {shares}.",
             title=title,
-            times=figures(map(str, reaches)),
-            shares=row_of([named(name, figures(map(percent, controls.nearest[of]))) for of, name, _ in lines]),
+            times=series(map(str, reaches)),
+            shares=clauses([named(name, series(map(percent, controls.nearest[of]))) for of, name, _ in lines]),
         ),
     )
 
@@ -196,9 +196,9 @@ def plot_between_seeds(controls: Controls) -> "Figure":
         ax.set_xlim(-0.04, 1.04)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], [say("the one"), "", say("half-way"), "", say("the other")])
         ax.set_title(heading, fontsize=10, color=DARK)
-        told[measure] = row_of(
+        told[measure] = clauses(
             [
-                named(_name_of_line(line), figures(figure(getattr(score, measure)) for _, score in line.points))
+                named(_name_of_line(line), series(figure(getattr(score, measure)) for _, score in line.points))
                 for line in controls.lines
             ]
         )
@@ -305,7 +305,7 @@ def plot_attention(controls: Controls) -> "Figure":
             "{title}. Three maps of layers by virtual tokens. Share of the last token's attention, the mean over "
             "layers and seeds: {shares}.",
             title=title,
-            shares=row_of(said),
+            shares=clauses(said),
         ),
     )
 
@@ -375,7 +375,7 @@ def plot_transfer(controls: Controls) -> "Figure":
         say(
             "{title}. Mean accuracy before tuning and after each pass, by start: {accuracies}.",
             title=title,
-            accuracies=row_of([named(name, figures(map(figure, means))) for name, means, *_ in ends]),
+            accuracies=clauses([named(name, series(map(figure, means))) for name, means, *_ in ends]),
         ),
     )
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..language import listed, paragraph, say, whole
+from ..plots.style import clauses
 from ..sentences import list_machines
 from .facts import (
     LITTLE,
@@ -25,7 +26,7 @@ from .kinds import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TUNED, SHUFFLED,
 from .plan import SEARCHED
 from .results import Controls
 from .reviews import count_all_reviews, uncertainty
-from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach, row_of
+from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach
 
 
 def describe_controls(controls: Controls) -> str:
@@ -191,7 +192,7 @@ def describe_geometry(controls: Controls) -> str:
                 ),
             ),
             say(
-                "Still nearest if the tuned moves, and random ones, are made longer: {shares}.", shares=row_of(further)
+                "Still nearest if the tuned moves, and random ones, are made longer: {shares}.", shares=clauses(further)
             ),
         ]
     )
@@ -288,7 +289,7 @@ def describe_transfer(controls: Controls) -> str:
         say(
             "On these, {tuned} is {verdicts}.",
             tuned=names[REVIEWS_TUNED],
-            verdicts=row_of([_better_or_worse(found, listed(starts)) for found, starts in others.items()]),
+            verdicts=clauses([_better_or_worse(found, listed(starts)) for found, starts in others.items()]),
         ),
     )
 

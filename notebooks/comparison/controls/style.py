@@ -1,7 +1,8 @@
 """The look that the pictures of the controls share: titles, and names beside lines."""
 
-from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
+
+from ..plots.style import balanced, embolden
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,11 +15,9 @@ TITLE_WIDTH = 92  # characters
 
 def head(chart: "Figure", finding: str, note: str = "") -> None:
     """Put what a picture shows above it, from its left edge on, and a note below that."""
-    fewest = len(wrap(finding, TITLE_WIDTH))
-    widths = range(len(finding) // fewest, TITLE_WIDTH + 1)  # the least that takes no further line
-    text = next(fill(finding, width) for width in widths if len(wrap(finding, width)) == fewest)
-    look: dict[str, Any] = {"x": 0.01, "ha": "left", "color": DARK, "parse_math": False}
-    chart.suptitle(text, fontsize=11, fontweight="bold", **look)
+    text = "\n".join(balanced(finding, TITLE_WIDTH))
+    chart.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold", color=DARK, parse_math=False)
+    embolden(chart)
     if note:
         chart.axes[0].set_title(note, fontsize=9.5, loc="left", color=DARK)
 

@@ -1,6 +1,6 @@
 """How names and figures are written in tables, pictures and sentences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -84,16 +84,6 @@ def count(number: int, one: str, many: str, **more: object) -> str:
     return say(one if number == 1 else many, count=number, **more)
 
 
-def figures(written: Iterable[str]) -> str:
-    """Set figures one after the other, with commas."""
-    return say(", ").join(written)
-
-
 def named(name: str, written: str) -> str:
     """Set figures behind the name of what they are of."""
     return say("{name} {values}", name=name, values=written)
-
-
-def row_of(parts: Sequence[str]) -> str:
-    """Set clauses one after the other, with semicolons."""
-    return say("; ").join(parts)

@@ -1,7 +1,7 @@
 """The look that the plots of the comparison share: marks, names and titles."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +59,12 @@ def _shortened(method: Method) -> str:
     return method.title.replace("virtual tokens", "tokens")
 
 
-def series(parts: Sequence[str]) -> str:
+def series(parts: Iterable[str]) -> str:
     """Set parts of a sentence one after another."""
     return say(", ").join(parts)
 
 
-def clauses(parts: Sequence[str]) -> str:
+def clauses(parts: Iterable[str]) -> str:
     """Set clauses one after another, which may be series themselves."""
     return say("; ").join(parts)
 
@@ -81,16 +81,21 @@ def told(findings: Sequence[str]) -> str:
 
 def head(figure: "Figure", *findings: str) -> None:
     """Put what the picture shows above it, from its left edge on."""
-    lines = [line for finding in findings for line in _balanced(sentence(finding))]
+    lines = [line for finding in findings for line in balanced(sentence(finding))]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11, fontweight="bold", color=TEXT, parse_math=False)
 
 
-def _balanced(text: str) -> list[str]:
-    """Break a text into as few lines as it takes, all about as long as each other, and none within brackets."""
+def balanced(text: str, length: int = LINE_LENGTH) -> list[str]:
+    """Break a text into as few lines as it takes, all about as long as each other, and none within brackets.
+
+    Args:
+        text: the text.
+        length: of a line at most, in characters.
+    """
     text = re.sub(r"\([^)]*\)", lambda part: unbroken(part[0]), text)
-    lines = wrapped(text, LINE_LENGTH)
-    lengths = range(width_of(text) // len(lines), LINE_LENGTH + 1)
-    return next(found for length in lengths if len(found := wrapped(text, length)) == len(lines))
+    lines = wrapped(text, length)
+    lengths = range(width_of(text) // len(lines), length + 1)
+    return next(found for each in lengths if len(found := wrapped(text, each)) == len(lines))
 
 
 def wrapped(text: str, length: int) -> list[str]:
@@ -113,11 +118,11 @@ def foot(figure: "Figure", note: str) -> None:
 def described(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":
     """Hand a figure over, with what can be seen in it, the numbers too; on a phone, it is scrolled."""
     figure.keeps_its_width = True
-    _embolden(figure)
+    embolden(figure)
     return finished(figure, alternative_text)
 
 
-def _embolden(figure: "Figure") -> None:
+def embolden(figure: "Figure") -> None:
     """Outline Chinese texts that are to be bold: the font that the helpers bring for Chinese has one weight alone."""
     from matplotlib.patheffects import withStroke
     from matplotlib.text import Text
