@@ -143,7 +143,7 @@ growth: $(VENV)/.ready model  ## measure how time and memory grow with rows, wit
 
 # Keeps the results that still fit the settings and the code, and resumes where it was interrupted.
 .PHONY: compare
-compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods and of its controls; takes hours
+compare: $(VENV)/.ready model  ## compute what is missing of the comparison of methods and of its controls; all of it takes hours, on a GPU minutes
 	PYTHONPATH=notebooks $(RUN) -m comparison
 	PYTHONPATH=notebooks:. $(RUN) -m comparison.controls
 

@@ -84,8 +84,9 @@ class HardPrompt:
 # What each row of the lesson's files says.
 INSTRUCTION = HardPrompt("instruction", "{{input}}")
 
-# The best of the fifteen prompts of notebooks/comparison that write freely: its wording "sentiment" with the four
-# examples of seed 2, chosen on training rows.
+# One of the best prompts that write freely, chosen on training rows: the wording "sentiment" of notebooks/comparison
+# with four examples. Of the 80 rows that the comparison holds back it answers 0.86 rightly, and the best that its
+# search finds now, 0.88.
 HAND_WRITTEN = HardPrompt(
     "best words",
     "Review: Fantastic service, as long as you enjoy waiting ninety minutes to be told, rudely, that your booking was "

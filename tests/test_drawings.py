@@ -101,7 +101,8 @@ def test_a_drawing_is_small_and_has_alternative_text(name: str) -> None:
 def test_each_language_has_words_of_its_own() -> None:
     alternatives = alternative_texts().values()
     assert len(set(alternatives)) == len(DRAWN)
-    read = {token["before"][0]["token"].strip(" ") for token in drawing.opened_soft_prompt()["tokens"]}
+    tokens = drawing.opened_soft_prompt()["tokens"]
+    read = {token[when][0]["token"].strip(" ") for token in tokens for when in ("before", "after")}
     same = {drawing.REVIEW, "LoRA", "…", "⋮", "", *(token for token, _, _ in drawing.TOKENS), *read}
     for ending in ("es.svg", "zh.svg"):
         pictures = ("soft_prompt", "methods", "opened")
@@ -151,9 +152,12 @@ def test_the_soft_prompt_is_read_as_the_comparison_did(name: str) -> None:
     if not name.startswith("opened"):
         return
     opened = drawing.opened_soft_prompt()
-    words = [token["after"][0]["token"].strip(" ").replace("\n", "\u21b5") for token in opened["tokens"]]
+    before, after = (
+        [token[when][0]["token"].strip(" ").replace("\n", "\u21b5") for token in opened["tokens"]]
+        for when in ("before", "after")
+    )
     drawn = [text.text for text in texts_of(DRAWN[name])]
-    assert [text for text in drawn if text in words] == words * 3
+    assert [text for text in drawn if text in {*before, *after}] == [*before, *after, *after]
     for accuracy in ("accuracy_before", "accuracy", "accuracy_as_words"):
         assert any(str(round(opened[accuracy] * opened["n"])) in (text or "") for text in drawn)
 

@@ -106,7 +106,7 @@ def pairs(original: Any, translated: Any) -> list[tuple[Any, Any]]:
 
 
 def test_what_is_offered_in_three_languages() -> None:
-    names = ["prompt_tuning_from_scratch", "prompt_tuning_tutorial", "tune_on_your_own_data"]
+    names = ["compare_tuning_methods", "prompt_tuning_from_scratch", "prompt_tuning_tutorial", "tune_on_your_own_data"]
     assert [path.stem for path in ORIGINALS] == names
     for path in ORIGINALS:
         assert LANGUAGES == sorted(sync_translations.translations(path)) == ["es", "zh"]

@@ -45,7 +45,7 @@ class Words:
         thousands: what stands between groups of three digits.
         soft_prompt_alt: alternative text of the first picture, for who cannot see it.
         methods_alt: likewise, of the second.
-        opened_alt: likewise, of the third, with ``{before}``, ``{tuned}``, ``{words}`` and ``{n}``.
+        opened_alt: likewise, of the third, with ``{before}``, ``{tuned}``, ``{words}``, ``{same}`` and ``{n}``.
         text: label of the review.
         tokens: label of its tokens.
         numbers: label of their numbers, in two lines.
@@ -221,9 +221,9 @@ def _method(method: str | None, top: int) -> list[str]:
 
 def opened_soft_prompt() -> dict[str, Any]:
     """Find the soft prompt that the comparison looked into: its tokens, and its accuracy in three states."""
-    results = map(json.loads, RESULTS.read_text(encoding="utf-8").splitlines())
-    (found,) = [{**result["opened"], "n": len(result["truth"])} for result in results if "opened" in result]
-    return found
+    plan, *results = map(json.loads, RESULTS.read_text(encoding="utf-8").splitlines())
+    (found,) = [result for result in results if result.get("kind") == "opening"]
+    return {**found, "n": plan["plan"]["opened_rows"]}
 
 
 def opened_alternative(words: Words) -> str:
@@ -231,7 +231,8 @@ def opened_alternative(words: Words) -> str:
     opened = opened_soft_prompt()
     states = {"before": "accuracy_before", "tuned": "accuracy", "words": "accuracy_as_words"}
     right = {name: round(opened[accuracy] * opened["n"]) for name, accuracy in states.items()}
-    return words.opened_alt.format(**right, n=opened["n"])
+    same = sum(token["before"][0]["token"] == token["after"][0]["token"] for token in opened["tokens"])
+    return words.opened_alt.format(**right, n=opened["n"], same=same)
 
 
 def draw_opened(words: Words) -> str:

@@ -212,11 +212,12 @@ def _(job: TuningCost, plan: Plan, base: BaseModel) -> Result:
     """Time a few updates one by one, and see what memory they take."""
     classifier = prepare(job.method, job.candidate, rows_of(plan, job), base, job.seed)
     seconds = time_each(classifier.learn, WARM_UP_UPDATES + TIMED_UPDATES)
+    memory = peak_memory_mb()  # before anything else is asked, which may load more than tuning needs
     return {
         "update_seconds": seconds[WARM_UP_UPDATES:],
         "updates": classifier.updates,
         "trained_parameters": classifier.trained_parameters,
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": memory,
     }
 
 

@@ -87,13 +87,15 @@ class BaseModel:
     @cached_property
     def tunable(self) -> CausalModel:
         """Give the network as the engine tunes soft prompts on it."""
+        if self.device == "cpu":
+            return loading.load(self.source).model
         network = load_network(self.source, self.device)  # one of its own, which the engine's fast path lets go
         general = TransformersModel(network)
         if not LlamaModel.supports(network.config):
             return general
-        fast = LlamaModel.of_network(network)
         # The fast path was written for processors, where it is tested. On a GPU it has to show that it fits.
-        return fast if self.device == "cpu" or is_same(fast, general) else general
+        fast = LlamaModel.of_network(network)
+        return fast if is_same(fast, general) else general
 
     def network_to_change(self) -> Any:
         """Give a network that may be changed."""

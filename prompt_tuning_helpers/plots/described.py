@@ -5,10 +5,12 @@ import io
 from html import escape
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .card import CARD_EDGE
 
 FINER = 2  # so many points of the image to a pixel of the page, in each direction: sharp on phones and newer screens
+COLOURS = 256  # of the palette, as many as it can have
 FRAME = f"max-width: 100%; height: auto; box-sizing: border-box; border: 1px solid {CARD_EDGE}; border-radius: 4px"
 
 
@@ -25,9 +27,12 @@ class DescribedFigure(Figure):
 
     def _repr_html_(self) -> str:
         """Give the picture as HTML, as notebooks ask for it."""
-        image = io.BytesIO()
-        self.savefig(image, format="png", bbox_inches="tight", pad_inches=0.15, dpi=FINER * self.dpi)
-        width = int.from_bytes(image.getvalue()[16:20], "big") // FINER  # in pixels: where a PNG file says it
+        drawn, image = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", bbox_inches="tight", pad_inches=0.15, dpi=FINER * self.dpi)
+        with Image.open(drawn) as picture:
+            width = picture.width // FINER  # in pixels of the page
+            # With a palette, the file has a third of the size, and a plot with its few colours looks the same.
+            picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(image, format="png")
         source = base64.b64encode(image.getvalue()).decode()
         least = f"min-width: {width}px; " if self.keeps_its_width else ""
         return (

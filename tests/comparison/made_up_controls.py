@@ -40,8 +40,8 @@ def fill(path: Path, plan: Plan = PLAN, variants: dict[str, tuple[float, float]]
         path: of the file to write.
         plan: the plan.
         variants: mean accuracy and loss of each variant, if not those above.
-        more: ``ridge``, loss between two soft prompts; ``transfer``, in place of the scores above; ``attention``, of
-            all virtual tokens before tuning, after it, and after random moves.
+        more: ``lowest``, accuracy half-way between two soft prompts, for each line; ``transfer``, in place of the
+            scores above; ``attention``, of all virtual tokens before tuning, after it, and after random moves.
     """
     generator = np.random.default_rng(0)
     store = ControlStore(path, plan, behaviour={kind.kind: {"numbers": []} for kind in KINDS})
@@ -85,8 +85,9 @@ def _made_up(
         pairs = len(plan.seeds) * (len(plan.seeds) - 1) // 2
         return {"cosines": np.linspace(0.28, 0.41, pairs).tolist(), "numbers": plan.virtual_tokens * DIMENSIONS}
     if isinstance(job, Line):
-        top = more.get("ridge", 0.8) + 0.1 * job.other
-        return {"scores": [score(0.8, 0.2 + (top - 0.2) * 4 * step * (1 - step)) for step in plan.steps]}
+        lines = [other for other in plan.jobs if isinstance(other, Line)]
+        lowest = more.get("lowest", (0.8, 0.8, 0.8))[lines.index(job)]
+        return {"scores": [score(0.97 + (lowest - 0.97) * 4 * step * (1 - step), 0.5) for step in plan.steps]}
     if isinstance(job, Attention):
         shares = dict(zip(("start", "tuned", "random"), more.get("attention", (0.4, 0.5, 0.42)), strict=True))
         return {name: _shares(share, plan.virtual_tokens, generator) for name, share in shares.items()}

@@ -249,15 +249,15 @@ def test_tuned_and_random_moves_are_made_longer_side_by_side(controls: Controls)
 
 def test_lines_go_from_one_tuned_soft_prompt_to_another(controls: Controls) -> None:
     figure = shown.plot_between_seeds(controls)
-    (ax,) = figure.axes
-    drawn = [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()]
+    losses, accuracies = ([np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()] for ax in figure.axes)
     for line in controls.lines:
-        assert [score.loss for _, score in line.points] in drawn
+        assert [score.loss for _, score in line.points] in losses
+        assert [score.accuracy for _, score in line.points] in accuracies
         assert [place for place, _ in line.points] == [0, *PLAN.steps, 1]
         ends = [controls.variants["tuned"][seed][0] for seed in line.seeds]
         assert [line.points[0][1], line.points[-1][1]] == ends
-    assert f"0.35{BLANK}(0.28{DASH}0.41)" in ax.get_title(loc="left")
-    labels = [text for text in ax.texts if text.get_text().startswith(("seeds", "the text"))]
+    assert f"0.35{BLANK}(0.28{DASH}0.41)" in figure.alternative_text
+    labels = [text for text in figure.axes[1].texts if text.get_text().startswith(("seeds", "the text"))]
     assert len(labels) == 4
     figure.draw_without_rendering()  # an annotation's extent has its arrow in it, a text's has not
     extents = sorted((Text.get_window_extent(label) for label in labels), key=lambda extent: extent.y0)
@@ -266,18 +266,29 @@ def test_lines_go_from_one_tuned_soft_prompt_to_another(controls: Controls) -> N
 
 
 @pytest.mark.parametrize(
-    ("ridge", "title", "sentence"),
+    ("lowest", "title", "sentence"),
     [
-        (0.8, "Each seed finds a place of its own", "So each seed has found a place of its own"),
-        (0.05, "No ridge parts the seeds: between two, the loss is at most 1.2 times", "So no ridge parts them"),
-        (-0.04, "The seeds meet", "So no ridge parts them"),
-        (0.15, "On 2 of 3 lines between seeds lies a ridge", "So 2 of 3 lines cross a ridge"),
+        (
+            (0.5, 0.5, 0.5),
+            "Each seed finds a place of its own: between two, accuracy falls by",
+            "So each seed has found a place of its own",
+        ),
+        ((0.99, 0.99, 0.99), "No ridge parts the seeds: between two, accuracy falls by", "So no ridge parts them"),
+        ((0.99, 0.99, 0.5), "On 1 of 3 lines between seeds lies a ridge", "So 1 of 3 lines cross a ridge"),
     ],
 )
-def test_what_is_said_of_the_seeds_follows_the_figures(made: Maker, ridge: float, title: str, sentence: str) -> None:
-    found = made(ridge=ridge)
+def test_what_is_said_of_the_seeds_follows_the_figures(
+    made: Maker, lowest: tuple[float, ...], title: str, sentence: str
+) -> None:
+    found = made(lowest=lowest)
     assert title in title_of(shown.plot_between_seeds(found))
     assert sentence in shown.describe_between_seeds(found)
+
+
+def test_accuracy_falls_from_the_mean_of_the_ends_to_the_lowest_point(controls: Controls) -> None:
+    for line, fall in zip(controls.lines, facts.falls(controls), strict=True):
+        accuracies = [score.accuracy for _, score in line.points]
+        assert fall == pytest.approx((accuracies[0] + accuracies[-1]) / 2 - min(accuracies[1:-1]))
 
 
 def test_chance_is_told_of_cosines(controls: Controls) -> None:

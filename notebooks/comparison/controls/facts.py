@@ -8,11 +8,10 @@ import numpy as np
 from prompt_tuning_helpers.evaluation import RESAMPLES, percentile_interval
 
 from .kinds import START, TUNED
-from .results import STATES, Controls, Score
+from .results import STATES, Between, Controls, Score
 
 FEW = 0.05  # of the virtual tokens
 LITTLE = 0.25  # of what tuning gained
-RIDGE = 1.5  # times the higher end's loss, from which on the loss between two soft prompts counts as risen
 
 
 def difference(one: Any, other: Any) -> tuple[float, tuple[float, float]]:
@@ -64,17 +63,31 @@ def share_of_gain(controls: Controls, variant: str) -> float | None:
     return (found - start) / (tuned - start)
 
 
-def peaks(controls: Controls) -> list[float]:
-    """Give for each line the highest loss between its ends, as a multiple of the higher end's."""
-    return [
-        max(score.loss for _, score in line.points[1:-1]) / max(line.points[0][1].loss, line.points[-1][1].loss)
-        for line in controls.lines
-    ]
+def fall(line: Between) -> tuple[float, bool]:
+    """Tell how far accuracy falls on the way from one soft prompt to another, and whether that is more than chance.
+
+    It is the error barrier of Frankle et al. (2020, https://arxiv.org/abs/1912.05671), on a grid: what the lowest point
+    lacks to the mean of the two ends. Loss alone does not tell, since it can fall between two soft prompts that are too
+    sure of themselves.
+
+    Args:
+        line: between the two.
+    """
+    (_, one), *inner, (_, other) = line.points
+    lowest = min((score for _, score in inner), key=lambda score: score.accuracy)
+    ends = np.mean([one.hits, other.hits], axis=0)
+    found, (low, _) = difference(ends[None], np.array([lowest.hits], dtype=float))
+    return found, low > 0
+
+
+def falls(controls: Controls) -> list[float]:
+    """Give for each line how far accuracy falls on it."""
+    return [fall(line)[0] for line in controls.lines]
 
 
 def ridges(controls: Controls) -> int:
-    """Count the lines on which the loss has risen between the soft prompts of two seeds."""
-    return sum(peak > RIDGE for peak in peaks(controls))
+    """Count the lines on which accuracy falls between the soft prompts of two seeds."""
+    return sum(told for _, told in map(fall, controls.lines))
 
 
 def chance_cosine(controls: Controls) -> float:

@@ -41,7 +41,7 @@ from .reviews import asked_reviews
 from .soft_prompts import Asked, Tuned, ask_about, review_settings, tuned_prompt
 
 SMALL_RATE = 0.2  # moves virtual tokens so far that it makes a difference where to
-KEPT_DIGITS = 5  # of attention
+KEPT_DIGITS = 6  # of attention; at five, rounding alone would look like code that computes something else
 JUMPING = ("accuracy", "rank", "random rank", "token", "nearest")  # what a rounding error may change by a whole step
 
 

@@ -12,9 +12,9 @@ from .facts import (
     after_pass,
     attention_to_all,
     chance_cosine,
+    falls,
     hits,
     mean_accuracy,
-    peaks,
     ridges,
     share_of_gain,
     staying_proves,
@@ -37,7 +37,7 @@ from .kinds import (
     TICKETS_TEXT,
     TUNED,
 )
-from .results import STATES, Controls
+from .results import STATES, Between, Controls
 from .style import DARK, beside, head, spread
 from .wording import NAMES, STARTS_AS, count, figure, mean_and_reach, percent, reach
 
@@ -137,57 +137,59 @@ def plot_geometry(controls: Controls) -> "Figure":
 
 
 def plot_between_seeds(controls: Controls) -> "Figure":
-    """Plot the loss along the lines between the soft prompts of two seeds each.
+    """Plot loss and accuracy along the lines between the soft prompts of two seeds each.
 
     Args:
         controls: what ``load_controls`` returns.
     """
-    chart, (ax,) = new_figure(1, (8.6, 4.4))
-    names, ends = [], []
-    for line, (colour, marker) in zip(controls.lines, LINES, strict=False):
-        steps, losses = zip(*((step, score.loss) for step, score in line.points), strict=True)
-        ax.plot(steps, losses, color=colour, marker=marker, markersize=5, linewidth=1.6)
-        names.append((f"seeds {line.seeds[0]} and {line.seeds[1]}", colour, marker))
-        ends.append(losses[-1])
-    start = controls.losses(START)[0]
-    ax.axhline(start, color=QUIET, linewidth=1.2, linestyle="--")
-    ax.set_ylim(0, None)
-    ax.set_xlim(-0.04, 1.04)
-    room = 0.07 * ax.get_ylim()[1]
-    places = spread([*ends, start], room)
-    for (name, colour, marker), end, place in zip(names, ends, places, strict=False):
-        beside(ax, name, place, end, colour, marker)
-    beside(ax, "the text that all\nstarted from", places[-1], start, QUIET, "")
-    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["the one", "", "half-way", "", "the other"])
-    ax.set_xlabel("On the line from the soft prompt of one seed to that of another")
-    ax.set_ylabel(f"Loss on {controls.reviews} test reviews")
+    chart, panels = new_figure(2, (9.2, 4.2))
+    start = controls.variants[START][controls.plan.seeds[0]][0]
+    texts = []
+    for ax, measure, label in zip(panels, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        for line, (colour, marker) in zip(controls.lines, LINES, strict=False):
+            steps, values = zip(*((step, getattr(score, measure)) for step, score in line.points), strict=True)
+            ax.plot(steps, values, color=colour, marker=marker, markersize=5, linewidth=1.6)
+        ax.axhline(getattr(start, measure), color=QUIET, linewidth=1.2, linestyle="--")
+        ax.set_xlim(-0.04, 1.04)
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["the one", "", "half-way", "", "the other"])
+        ax.set_title(f"{label} on {controls.reviews} test reviews", fontsize=10, color=DARK)
+        lines = (", ".join(figure(getattr(score, measure)) for _, score in line.points) for line in controls.lines)
+        named = zip(map(_name_of_line, controls.lines), lines, strict=True)
+        texts.append(f"{label} from one end to the other: {'; '.join(f'{name} {values}' for name, values in named)}")
+    losses, accuracies = panels
+    losses.set_ylim(0, None)
+    low, high = accuracies.get_ylim()
+    ends = [line.points[-1][1].accuracy for line in controls.lines]
+    places = spread([*ends, start.accuracy], 0.07 * (high - low))
+    for line, (colour, marker), end, place in zip(controls.lines, LINES, ends, places, strict=False):
+        beside(accuracies, _name_of_line(line), place, end, colour, marker)
+    beside(accuracies, "the text that all\nstarted from", places[-1], start.accuracy, QUIET, "")
+    chart.supxlabel("On the line from the soft prompt of one seed to that of another", fontsize=10)
     title = _title_of_lines(controls)
+    head(chart, title)
     cosines = (
         f"Cosine of the moves of two seeds: {mean_and_reach(controls.cosines)}. "
         f"Random moves: 0 ± {figure(chance_cosine(controls))}"
     )
-    head(chart, title, cosines)
-    lines = "; ".join(
-        f"{name} {', '.join(figure(score.loss) for _, score in line.points)}"
-        for (name, *_), line in zip(names, controls.lines, strict=False)
-    )
     return finished(
         chart,
-        f"{title}. {cosines}. Loss from one end to the other: {lines}. The text that all started from: "
-        f"{figure(start)}.",
+        f"{title}. {'. '.join(texts)}. The text that all started from: loss {figure(start.loss)}, accuracy "
+        f"{figure(start.accuracy)}. {cosines}.",
     )
+
+
+def _name_of_line(line: Between) -> str:
+    return f"seeds {line.seeds[0]} and {line.seeds[1]}"
 
 
 def _title_of_lines(controls: Controls) -> str:
-    times, most = reach(peaks(controls), 1), figure(max(peaks(controls)), 1)
+    points, most = reach([100 * each for each in falls(controls)], 0), figure(100 * max(falls(controls)), 0)
     found, lines = ridges(controls), len(controls.lines)
     if found == lines:
-        return f"Each seed finds a place of its own: between two, the loss rises to {times} times that of the ends"
+        return f"Each seed finds a place of its own: between two, accuracy falls by {points} points"
     if found:
-        return f"On {found} of {lines} lines between seeds lies a ridge: the loss reaches {most} times the ends'"
-    if max(peaks(controls)) <= 1:
-        return "The seeds meet: between two, the loss is no higher than at the ends"
-    return f"No ridge parts the seeds: between two, the loss is at most {most} times that of the ends"
+        return f"On {found} of {lines} lines between seeds lies a ridge: accuracy falls by up to {most} points"
+    return f"No ridge parts the seeds: between two, accuracy falls by {most} points at most, no more than chance"
 
 
 def plot_attention(controls: Controls) -> "Figure":

@@ -10,8 +10,8 @@ from .facts import (
     attention_to_first,
     chance_cosine,
     difference,
+    falls,
     hits,
-    peaks,
     ridges,
     share_of_gain,
     staying_proves,
@@ -125,14 +125,13 @@ def describe_between_seeds(controls: Controls) -> str:
     Args:
         controls: what ``load_controls`` returns.
     """
-    ends = [score.loss for line in controls.lines for _, score in (line.points[0], line.points[-1])]
+    ends = [score for line in controls.lines for _, score in (line.points[0], line.points[-1])]
     inner = [score for line in controls.lines for _, score in line.points[1:-1]]
-    risen = [max(score.loss for _, score in line.points[1:-1]) for line in controls.lines]
-    found = ridges(controls)
+    found, lines = ridges(controls), len(controls.lines)
     parted = (
         "So each seed has found a place of its own"
-        if found == len(controls.lines)
-        else f"So {found} of {len(controls.lines)} lines cross a ridge"
+        if found == lines
+        else f"So {found} of {lines} lines cross a ridge"
         if found
         else "So no ridge parts them"
     )
@@ -141,10 +140,11 @@ def describe_between_seeds(controls: Controls) -> str:
             f"The moves of two seeds have a cosine of {mean_and_reach(controls.cosines)}. Of random moves, with "
             f"{controls.numbers:,} numbers each, it would lie within ± {figure(chance_cosine(controls))} of 0, "
             "19 times in 20.",
-            f"At the soft prompts themselves, the loss is {mean_and_reach(ends)}; on the lines between them it reaches "
-            f"{mean_and_reach(risen)}, which is {mean_and_reach(peaks(controls), 1)} times the higher end. {parted}. "
-            f"The text that all of them started from has {figure(controls.losses(START)[0])}.",
-            f"The lowest accuracy on these lines is {figure(min(score.accuracy for score in inner))}.",
+            f"At the soft prompts themselves, accuracy is {mean_and_reach([score.accuracy for score in ends])}. On the "
+            f"lines between them it falls below the mean of the two ends by up to "
+            f"{listed([figure(100 * each, 1) for each in falls(controls)])} points. {parted}.",
+            f"Loss is {reach([score.loss for score in ends])} at the ends and {reach([score.loss for score in inner])} "
+            f"between them; the text that all of them started from has {figure(controls.losses(START)[0])}.",
         ]
     )
 

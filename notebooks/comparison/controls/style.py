@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 DARK = "#333333"
 TITLE_WIDTH = 92  # characters
@@ -36,20 +37,24 @@ def beside(ax: "Axes", text: str, height: float, end: float, colour: str, marker
         colour: of the line.
         marker: of the line; none if empty.
     """
-    right = ax.get_yaxis_transform()
+    from matplotlib.transforms import offset_copy
+
+    def right(points: float) -> "Transform":
+        return offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=points, units="points")
+
     ax.annotate(
         text,
         (1.0, end),
-        xytext=(1.06, height),
-        xycoords=right,
-        textcoords=right,
+        xytext=(1.0, height),
+        xycoords=right(1),
+        textcoords=right(23),
         va="center",
         color=colour,
         arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)},
         annotation_clip=False,
     )
     if marker:
-        ax.plot(1.045, height, marker, color=colour, transform=right, clip_on=False, markersize=5)
+        ax.plot(1.0, height, marker, color=colour, transform=right(17), clip_on=False, markersize=5)
 
 
 def spread(places: Sequence[float], distance: float) -> list[float]:
