@@ -7,6 +7,7 @@ import numpy as np
 
 from .differences import Way, difference, hits_of, reviews_needed, verdict
 from .intervals import Interval, mean_interval, unpaired_interval
+from .language import say
 from .plan import TEST_FILES
 from .results import Comparison, Measured
 from .tables import NONE
@@ -45,15 +46,14 @@ def show_accuracy_against(
         for other in others:
             second = find(comparison, other, count)
             value, interval = difference(first, second, by)
-            table[count, second.method.title] = {
-                "difference in points": points(value),
-                "95 % interval": points_interval(interval),
-                "verdict": verdict(first, second, by),
-                "reviews it would take": reviews_needed(first, second, by),
+            table[count, say(second.method.title)] = {
+                say("difference in points"): points(value),
+                say("95 % interval"): points_interval(interval),
+                say("verdict"): say(verdict(first, second, by)),
+                say("reviews it would take"): reviews_needed(first, second, by),
             }
-    columns = ["difference in points", "95 % interval", "verdict", "reviews it would take"]
-    index = pd.MultiIndex.from_tuples(table, names=["training rows", "against"])
-    return pd.DataFrame(table.values(), index=index, columns=columns)
+    index = pd.MultiIndex.from_tuples(table, names=[say("training rows"), say("against")])
+    return pd.DataFrame(table.values(), index=index)
 
 
 def show_phenomena(comparison: Comparison, methods: Sequence[str], by: Way = "choosing") -> "pd.DataFrame":
@@ -71,17 +71,17 @@ def show_phenomena(comparison: Comparison, methods: Sequence[str], by: Way = "ch
     import pandas as pd
 
     of_review = np.array([review["phenomenon"] for review in comparison.reviews])
-    groups = {PLAIN: of_review == PLAIN}
-    groups |= {name: of_review == name for name in sorted(set(of_review.tolist()) - {PLAIN})}
-    groups["all but plain"] = of_review != PLAIN
+    groups = {say(PLAIN): of_review == PLAIN}
+    groups |= {say(name): of_review == name for name in sorted(set(of_review.tolist()) - {PLAIN})}
+    groups[say("all but plain")] = of_review != PLAIN
     found = [find(comparison, method) for method in methods]
     rows = {
-        name: {"reviews": int(inside.sum())}
-        | {each.method.title: _scored(hits_of(each, by)[:, inside]) for each in found}
+        name: {say("reviews"): int(inside.sum())}
+        | {say(each.method.title): _scored(hits_of(each, by)[:, inside]) for each in found}
         for name, inside in groups.items()
         if inside.any()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("phenomenon")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(say("phenomenon"))
 
 
 def show_files(comparison: Comparison, methods: Sequence[str], by: Way = "choosing") -> "pd.DataFrame":
@@ -106,15 +106,15 @@ def show_files(comparison: Comparison, methods: Sequence[str], by: Way = "choosi
         found = find(comparison, method)
         hits = hits_of(found, by)
         cells = {
-            f"the lesson's {old.sum()}": _scored(hits[:, old]),
-            f"holdout, {new.sum()}": _scored(hits[:, new]),
-            "difference in points": NONE,
-            "95 % interval": NONE,
+            say("the lesson's {reviews}", reviews=old.sum()): _scored(hits[:, old]),
+            say("holdout, {reviews}", reviews=new.sum()): _scored(hits[:, new]),
+            say("difference in points"): NONE,
+            say("95 % interval"): NONE,
         }
         if old.any() and new.any():
-            cells["difference in points"] = points(hits[:, new].mean() - hits[:, old].mean())
-            cells["95 % interval"] = points_interval(unpaired_interval(hits[:, new], hits[:, old]))
-        rows[found.method.title] = cells
+            cells[say("difference in points")] = points(hits[:, new].mean() - hits[:, old].mean())
+            cells[say("95 % interval")] = points_interval(unpaired_interval(hits[:, new], hits[:, old]))
+        rows[say(found.method.title)] = cells
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -150,7 +150,8 @@ def points(value: float) -> str:
 
 def points_interval(interval: Interval) -> str:
     """Write an interval of differences in points, on one line."""
-    return NO_BREAK.join((points(interval[0]), "to", points(interval[1])))
+    low, high = map(points, interval)
+    return say("{low} to {high}", low=low, high=high).replace(" ", NO_BREAK)
 
 
 def points_with_interval(value: float, interval: Interval) -> str:

@@ -1,23 +1,18 @@
 """What the notebook opens with: the claims of the lesson with their verdicts, as a table and in five lines."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .against import find
-from .differences import Way
 from .judging import (
     FAILS,
-    FINE_TUNING,
     HOLDS,
     IN_PART,
     LITTLE,
     PREFIX,
-    SHORT,
     SOFT,
     START,
     UNTOLD,
-    WAYS,
     WRITTEN,
     Claim,
     judge,
@@ -26,10 +21,28 @@ from .judging import (
     opened_reviews,
     trained_share,
 )
-from .results import Comparison, Measured
+from .language import listed, paragraph, say
+from .results import Comparison
+from .tables import percentage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# How many claims have a verdict: of one claim, and of several.
+COUNTED = {
+    HOLDS: ("{count} holds", "{count} hold"),
+    IN_PART: ("{count} holds in part", "{count} hold in part"),
+    FAILS: ("{count} does not hold", "{count} do not hold"),
+    UNTOLD: ("{count} cannot be told", "{count} cannot be told"),
+}
+# In which respects prompt tuning is cheaper, or no less accurate, by the verdict on them.
+CHEAPER = {
+    HOLDS: "Against both full fine-tuning and LoRA, this is true of {topics}.",
+    IN_PART: "Against one of them, it is true of {topics}.",
+    FAILS: "It is not true of {topics}.",
+    UNTOLD: "It cannot be told of {topics}.",
+}
 
 
 def show_claims(comparison: Comparison) -> "pd.DataFrame":
@@ -49,10 +62,11 @@ def show_claims(comparison: Comparison) -> "pd.DataFrame":
     rows = {}
     for number, claim in enumerate(judge(comparison), start=1):
         held = sum(part.verdict == HOLDS for part in claim.counting)
-        rows[str(number)] = (claim.title, f"{held} of {len(claim.counting)} hold", claim.verdict)
+        counted = say("{held} of {parts} hold", held=held, parts=len(claim.counting))
+        rows[str(number)] = (claim.title, counted, say(claim.verdict))
         for letter, part in zip("abcdefghij", claim.parts, strict=False):
-            rows[f"{number}{letter}"] = (part.name, part.measured, part.verdict)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["claim", "measured", "verdict"])
+            rows[f"{number}{letter}"] = (part.name, part.measured, say(part.verdict))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[say("claim"), say("measured"), say("verdict")])
 
 
 def describe_answers(comparison: Comparison) -> str:
@@ -64,7 +78,9 @@ def describe_answers(comparison: Comparison) -> str:
     claims = judge(comparison)
     details = (_cheaper(claims[0]), _better(comparison), _prefix(comparison), _opened(comparison))
     lines = [
-        f"{number}. {claim.title}: {claim.verdict}. {detail}".rstrip()
+        paragraph(
+            say("{number}. {claim}: {verdict}.", number=number, claim=claim.title, verdict=say(claim.verdict)), *detail
+        )
         for number, (claim, detail) in enumerate(zip(claims, details, strict=True), start=1)
     ]
     return "\n".join([_summary(comparison, claims), *lines])
@@ -72,86 +88,102 @@ def describe_answers(comparison: Comparison) -> str:
 
 def _summary(comparison: Comparison, claims: tuple[Claim, ...]) -> str:
     found = Counter(claim.verdict for claim in claims)
-    words = {
-        HOLDS: ("holds", "hold"),
-        IN_PART: ("holds in part", "hold in part"),
-        FAILS: ("does not hold", "do not hold"),
-        UNTOLD: ("cannot be told", "cannot be told"),
-    }
-    counts = [f"{found[kind]} {words[kind][found[kind] > 1]}" for kind in words if found[kind]]
-    seeds = len(comparison.plan.seeds)
-    measured_on = f"{comparison.plan.test_rows} test reviews and {seeds} seed{'s' if seeds > 1 else ''}"
-    return f"Does it hold? Of {len(claims)} claims, {_list(counts)}, on {measured_on}."
+    counts = listed([say(COUNTED[kind][found[kind] > 1], count=found[kind]) for kind in COUNTED if found[kind]])
+    reviews, seeds = comparison.plan.test_rows, len(comparison.plan.seeds)
+    if seeds == 1:
+        return say(
+            "Does it hold? Of {claims} claims, {counts}, on {reviews} test reviews and 1 seed.",
+            claims=len(claims),
+            counts=counts,
+            reviews=reviews,
+        )
+    return say(
+        "Does it hold? Of {claims} claims, {counts}, on {reviews} test reviews and {seeds} seeds.",
+        claims=len(claims),
+        counts=counts,
+        reviews=reviews,
+        seeds=seeds,
+    )
 
 
-def _cheaper(claim: Claim) -> str:
+def _cheaper(claim: Claim) -> list[str]:
     """Say in which respects prompt tuning is ahead."""
-    words = {
-        HOLDS: f"Against both {_list([SHORT[rival] for rival in FINE_TUNING])}, this is true of",
-        IN_PART: "Against one of them, it is true of",
-        FAILS: "It is not true of",
-        UNTOLD: "It cannot be told of",
-    }
     sentences = []
-    for verdict, start in words.items():
+    for verdict, sentence in CHEAPER.items():
         topics = [part.topic for part in claim.parts if part.verdict == verdict]
         if topics:
-            sentences.append(f"{start} {_list(topics, 'and' if verdict in (HOLDS, IN_PART) else 'or')}.")
-    return " ".join(sentences)
+            joint = "{all} and {last}" if verdict in (HOLDS, IN_PART) else "{all} or {last}"
+            sentences.append(say(sentence, topics=listed(topics, joint)))
+    return sentences
 
 
-def _better(comparison: Comparison) -> str:
+def _better(comparison: Comparison) -> list[str]:
     """Give the accuracies of the soft prompt, of the best hard prompts, and of the text that it started from."""
     soft, start = find(comparison, SOFT), find(comparison, START)
-    sentences = []
-    for by, way in WAYS.items():
-        best = max(_accuracy(find(comparison, method), by) for method, judged_by in WRITTEN if judged_by == by)
-        own, started = _accuracy(soft, by), _accuracy(start, by)
-        sentences.append(
-            f"{way.capitalize()}, the soft prompt has an accuracy of {_percent(own)}, the best hard prompt "
-            f"{_percent(best)}, and the text that the soft prompt started from {_percent(started)}."
-        )
-    return " ".join(sentences)
+    choosing = [find(comparison, method).accuracy for method, by in WRITTEN if by == "choosing"]
+    writing = [find(comparison, method).written_accuracy for method, by in WRITTEN if by == "writing"]
+    return [
+        say(
+            "Choosing between the labels, the soft prompt has an accuracy of {soft}, the best hard prompt {hard}, and "
+            "the text that the soft prompt started from {start}.",
+            soft=_percent(soft.accuracy),
+            hard=_percent(max(choosing)),
+            start=_percent(start.accuracy),
+        ),
+        say(
+            "Writing freely, the soft prompt has an accuracy of {soft}, the best hard prompt {hard}, and the text that "
+            "the soft prompt started from {start}.",
+            soft=_percent(soft.written_accuracy),
+            hard=_percent(max(writing)),
+            start=_percent(start.written_accuracy),
+        ),
+    ]
 
 
-def _prefix(comparison: Comparison) -> str:
+def _prefix(comparison: Comparison) -> list[str]:
     """Give the share of parameters, and accuracies with little data beside the best rival's."""
     known = trained_share(comparison)
-    sentences = [f"It trains {known[1]}."] if known else []
+    sentences = [say("It trains {share}.", share=known[1])] if known else []
     for rows in little_rows(comparison.plan):
         rivals = {rival: find(comparison, rival, rows).accuracy for rival in LITTLE}
         best = max(rivals, key=lambda rival: rivals[rival])
-        own = find(comparison, PREFIX, rows).accuracy
         sentences.append(
-            f"With {rows} rows its accuracy is {_percent(own)}; the best of {len(rivals)} others, {SHORT[best]}, has "
-            f"{_percent(rivals[best])}."
+            say(
+                "With {rows} rows its accuracy is {own}; the best of {count} others, {best}, has {accuracy}.",
+                rows=rows,
+                own=_percent(find(comparison, PREFIX, rows).accuracy),
+                count=len(rivals),
+                best=say(LITTLE[best]),
+                accuracy=_percent(rivals[best]),
+            )
         )
-    return " ".join(sentences)
+    return sentences
 
 
-def _opened(comparison: Comparison) -> str:
+def _opened(comparison: Comparison) -> list[str]:
     """Say how many tokens kept their word, and what the words are worth."""
     opened, sentences = comparison.opened, []
     kept, tokens = kept_words(comparison)
     if tokens:
-        sentences.append(f"{kept} of {tokens} virtual tokens are still nearest to the word that they started as.")
-    if "accuracy_as_words" in opened:
-        tuned, words = (_percent(opened[name]) for name in ("accuracy", "accuracy_as_words"))
         sentences.append(
-            f"On {opened_reviews(comparison)} test reviews this soft prompt has an accuracy of {tuned}; the words "
-            f"nearest to its tokens, in their place, have {words}."
+            say(
+                "{kept} of {tokens} virtual tokens are still nearest to the word that they started as.",
+                kept=kept,
+                tokens=tokens,
+            )
         )
-    return " ".join(sentences)
-
-
-def _accuracy(found: Measured, by: Way) -> float:
-    return found.accuracy if by == "choosing" else found.written_accuracy
+    if "accuracy_as_words" in opened:
+        sentences.append(
+            say(
+                "On {reviews} test reviews this soft prompt has an accuracy of {tuned}; the words nearest to its "
+                "tokens, in their place, have {words}.",
+                reviews=opened_reviews(comparison),
+                tuned=_percent(opened["accuracy"]),
+                words=_percent(opened["accuracy_as_words"]),
+            )
+        )
+    return sentences
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _list(words: Sequence[str], joint: str = "and") -> str:
-    *first, last = words
-    return f"{', '.join(first)} {joint} {last}" if first else last
+    return percentage(100 * value, decimals=1)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .intervals import Interval, mean_interval
+from .language import say, whole
 from .results import Measured
 from .tables import NONE
 
@@ -63,11 +64,13 @@ def reviews_needed(first: Measured, second: Measured, by: Way = "choosing") -> s
         return NONE
     values = _paired(first, second, by)
     if values.sum() == 0:
-        return NO_DIFFERENCE
+        return say(NO_DIFFERENCE)
     needed = enough_reviews(values)
     if math.isinf(needed):
-        return MORE_SEEDS
-    return f"over {MOST:,}" if needed > MOST else f"about {_rounded_up(math.floor(needed) + 1):,}"
+        return say(MORE_SEEDS)
+    if needed > MOST:
+        return say("over {reviews}", reviews=whole(MOST))
+    return say("about {reviews}", reviews=whole(_rounded_up(math.floor(needed) + 1)))
 
 
 def enough_reviews(values: Any) -> float:

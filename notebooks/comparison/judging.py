@@ -10,9 +10,10 @@ from prompt_tuning_helpers.evaluation import RESAMPLES, percentile_interval
 from .against import NO_BREAK, find, points_with_interval
 from .differences import BETTER, WORSE, Way, difference, verdict
 from .intervals import Interval
+from .language import say
 from .plan import Plan
 from .results import Comparison, Cost
-from .tables import NONE, share, times
+from .tables import NONE, percentage, share, times
 
 HOLDS, FAILS, UNTOLD, IN_PART = "holds", "does not hold", "cannot be told", "in part"
 MARGIN = 0.02  # of accuracy: what may be lost by something that is called no less accurate
@@ -22,29 +23,35 @@ CLAIMED_SHARE = 0.001  # of the model's parameters, which prefix tuning is said 
 
 SOFT, PREFIX, START = "prompt-100", "prefix-20", "starting-text"
 FINE_TUNING = ("full", "lora-8")
-WRITTEN: tuple[tuple[str, Way], ...] = (
-    ("zero-shot", "choosing"),
-    ("few-shot", "choosing"),
-    ("zero-shot-written", "writing"),
-    ("few-shot-written", "writing"),
-)
-WAYS: dict[Way, str] = {"choosing": "choosing between the labels", "writing": "writing freely"}
-LITTLE = ("lora-8", "full", "prompt-100", "tf-idf", "few-shot")
-SHORT = {
-    "full": "full fine-tuning",
+AGAINST = {"full": "against full fine-tuning {measured}", "lora-8": "against LoRA {measured}"}
+WRITTEN: dict[tuple[str, Way], str] = {
+    ("zero-shot", "choosing"): "beats the hard prompt without examples, choosing between the labels",
+    ("few-shot", "choosing"): "beats the hard prompt with examples, choosing between the labels",
+    ("zero-shot-written", "writing"): "beats the hard prompt without examples, writing freely",
+    ("few-shot-written", "writing"): "beats the hard prompt with examples, writing freely",
+}
+ADDED: dict[Way, str] = {
+    "choosing": "what tuning adds to the text it starts from, choosing between the labels",
+    "writing": "what tuning adds to the text it starts from, writing freely",
+}
+LITTLE = {
     "lora-8": "LoRA",
+    "full": "full fine-tuning",
     "prompt-100": "prompt tuning",
     "tf-idf": "TF-IDF",
-    "zero-shot": "the hard prompt without examples",
-    "zero-shot-written": "the hard prompt without examples",
     "few-shot": "the hard prompt with examples",
-    "few-shot-written": "the hard prompt with examples",
 }
+COMPARED = {
+    HOLDS: "no less accurate than {rivals}",
+    FAILS: "less than {rivals}",
+    UNTOLD: "cannot be told from {rivals}",
+}
+OWN_PASSES = "tuning time, each with its own passes"
 COSTS: dict[str, Callable[[Cost], list[float]]] = {
     "trained parameters": lambda cost: [cost.trained_parameters],
     "saved size": lambda cost: [cost.saved_bytes],
     "memory of tuning": lambda cost: [cost.tuning_memory_mb or 0],
-    "tuning time, each with its own passes": lambda cost: [each * cost.updates for each in cost.update_seconds],
+    OWN_PASSES: lambda cost: [each * cost.updates for each in cost.update_seconds],
     "time per review": lambda cost: list(cost.review_seconds),
 }
 
@@ -53,22 +60,21 @@ COSTS: dict[str, Callable[[Cost], list[float]]] = {
 class Part:
     """One thing that a claim says or implies.
 
+    Name, measured and topic are in the language of the notebook.
+
     Args:
         name: what it is about.
         measured: what was measured of it, in a few words.
-        verdict: whether it holds.
+        verdict: whether it holds, as one of the words above; they are translated where they are shown.
         counts: whether the verdict on the claim looks at it.
+        topic: its name within a sentence, if there is need of one.
     """
 
     name: str
     measured: str
     verdict: str
     counts: bool = True
-
-    @property
-    def topic(self) -> str:
-        """Its name up to a comma."""
-        return self.name.partition(",")[0]
+    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Claim:
     """A claim of the lesson.
 
     Args:
-        title: what it says.
+        title: what it says, in the language of the notebook.
         parts: of it.
     """
 
@@ -119,17 +125,23 @@ def judge(comparison: Comparison) -> tuple[Claim, ...]:
         comparison: what ``load`` returns.
     """
     cheaper = (*_costs(comparison), _level(comparison))
-    beats = [_beats(comparison, f"beats {SHORT[other]}", other, by) for other, by in WRITTEN]
-    added = [_beats(comparison, "what tuning adds to the text it starts from", START, by, counts=False) for by in WAYS]
+    beats = [_beats(comparison, say(name), other, by) for (other, by), name in WRITTEN.items()]
+    added = [_beats(comparison, say(name), START, by, counts=False) for by, name in ADDED.items()]
     little = [_little(comparison, rows) for rows in little_rows(comparison.plan)]
     return (
-        Claim("Prompt tuning is cheaper than fine-tuning, and no less accurate", cheaper),
-        Claim("Soft prompts beat prompts written by hand", (*beats, *added)),
+        Claim(say("Prompt tuning is cheaper than fine-tuning, and no less accurate"), cheaper),
+        Claim(say("Soft prompts beat prompts written by hand"), (*beats, *added)),
         Claim(
-            f"Prefix tuning trains about {100 * CLAIMED_SHARE:g} % of the parameters and does well with little data",
+            say(
+                "Prefix tuning trains about {share} of the parameters and does well with little data",
+                share=percentage(100 * CLAIMED_SHARE, decimals=1),
+            ),
             (_share(comparison), *little),
         ),
-        Claim("Soft prompts cannot be interpreted by their nearest words", (_as_words(comparison), _kept(comparison))),
+        Claim(
+            say("Soft prompts cannot be interpreted by their nearest words"),
+            (_as_words(comparison), _kept(comparison)),
+        ),
     )
 
 
@@ -169,7 +181,8 @@ def _costs(comparison: Comparison) -> list[Part]:
     parts = []
     for name, figures in COSTS.items():
         found = [_cheaper(figures(one), figures(other)) if one and other else (NONE, UNTOLD) for other in others]
-        parts.append(_against(name, FINE_TUNING, found))
+        topic = say("tuning time") if name == OWN_PASSES else say(name)
+        parts.append(_against(say(name), topic, found))
     return parts
 
 
@@ -180,7 +193,7 @@ def _cheaper(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     ratio, (low, high) = cost_ratio(one, other)
     text = times(ratio, 1.0)
     if low < high:
-        text += f" ({low:.2f} to {high:.2f})"
+        text = say("{ratio} ({low:.2f} to {high:.2f})", ratio=text, low=low, high=high)
     found = HOLDS if high < 1 - ALIKE else FAILS if low > 1 + ALIKE else UNTOLD
     return text, found
 
@@ -188,15 +201,16 @@ def _cheaper(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
 def _level(comparison: Comparison) -> Part:
     """Compare the accuracy of prompt tuning with that of each way of fine-tuning."""
     found = [_no_less(comparison, SOFT, other) for other in FINE_TUNING]
-    return _against("accuracy, in points", FINE_TUNING, found)
+    return _against(say("accuracy, in points"), say("accuracy"), found)
 
 
-def _against(name: str, rivals: Sequence[str], found: Sequence[tuple[str, str]]) -> Part:
-    """Put together what was measured against each rival."""
+def _against(name: str, topic: str, found: Sequence[tuple[str, str]]) -> Part:
+    """Put together what was measured against each way of fine-tuning."""
     texts = [
-        f"against {SHORT[rival]} {text}".replace(" ", NO_BREAK) for rival, (text, _) in zip(rivals, found, strict=True)
+        say(AGAINST[rival], measured=measured).replace(" ", NO_BREAK)
+        for rival, (measured, _) in zip(FINE_TUNING, found, strict=True)
     ]
-    return Part(name, "; ".join(texts), together([verdict for _, verdict in found]))
+    return Part(name, say("; ").join(texts), together([verdict for _, verdict in found]), topic=topic)
 
 
 def _no_less(comparison: Comparison, method: str, other: str, rows: int | None = None) -> tuple[str, str]:
@@ -213,14 +227,15 @@ def _is_no_less(interval: Interval) -> str:
 def _beats(comparison: Comparison, name: str, other: str, by: Way, counts: bool = True) -> Part:
     """Compare the soft prompt with a hard one."""
     soft, hard = find(comparison, SOFT), find(comparison, other)
-    text = f"{points_with_interval(*difference(soft, hard, by))} points"
+    text = say("{difference} points", difference=points_with_interval(*difference(soft, hard, by)))
     found = {BETTER: HOLDS, WORSE: FAILS}.get(verdict(soft, hard, by), UNTOLD)
-    return Part(f"{name}, {WAYS[by]}", text, found, counts)
+    return Part(name, text, found, counts)
 
 
 def _share(comparison: Comparison) -> Part:
     """Compare the share of parameters that prefix tuning trains with the one claimed."""
-    name, known = f"trains about {100 * CLAIMED_SHARE:g} %", trained_share(comparison)
+    name = say("trains about {share}", share=percentage(100 * CLAIMED_SHARE, decimals=1))
+    known = trained_share(comparison)
     if known is None:
         return Part(name, NONE, UNTOLD)
     value, text = known
@@ -240,19 +255,19 @@ def trained_share(comparison: Comparison) -> tuple[float, str] | None:
 def _little(comparison: Comparison, rows: int) -> Part:
     """Compare the accuracy of prefix tuning with little data with that of each rival."""
     found = {rival: _no_less(comparison, PREFIX, rival, rows)[1] for rival in LITTLE}
-    words = {HOLDS: "no less accurate than", FAILS: "less than", UNTOLD: "cannot be told from"}
     groups = {
-        word: [SHORT[rival] for rival, verdict in found.items() if verdict == kind] for kind, word in words.items()
+        text: [say(LITTLE[rival]) for rival, verdict in found.items() if verdict == kind]
+        for kind, text in COMPARED.items()
     }
-    text = "; ".join(f"{word} {', '.join(rivals)}" for word, rivals in groups.items() if rivals)
-    return Part(f"does well with {rows} rows", text, together(list(found.values())))
+    measured = say("; ").join(say(text, rivals=say(", ").join(rivals)) for text, rivals in groups.items() if rivals)
+    return Part(say("does well with {rows} rows", rows=rows), measured, together(list(found.values())))
 
 
 def _as_words(comparison: Comparison) -> Part:
     """Compare the soft prompt with the words nearest to it, as far as so many reviews answered once tell."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    name, opened = "its nearest words in its place", comparison.opened
+    name, opened = say("its nearest words in its place"), comparison.opened
     if "accuracy_as_words" not in opened:
         return Part(name, NONE, UNTOLD)
     asked = opened_reviews(comparison)
@@ -262,16 +277,17 @@ def _as_words(comparison: Comparison) -> Part:
         round(words * asked), asked, round(tuned * asked), asked, method="newcomb", compare="diff"
     )
     found = {HOLDS: FAILS, FAILS: HOLDS}.get(_is_no_less((low, high)), UNTOLD)
-    return Part(name, f"{points_with_interval(words - tuned, (low, high))} points", found)
+    return Part(name, say("{difference} points", difference=points_with_interval(words - tuned, (low, high))), found)
 
 
 def _kept(comparison: Comparison) -> Part:
     """Count the virtual tokens that are still nearest to the word that they started as."""
     kept, tokens = kept_words(comparison)
-    name = "tokens still nearest to the word they started as"
+    name = say("tokens still nearest to the word they started as")
     if tokens == 0:
         return Part(name, NONE, UNTOLD)
-    return Part(name, f"{kept} of {tokens}", HOLDS if 2 * kept >= tokens else UNTOLD)
+    measured = say("{kept} of {tokens}", kept=kept, tokens=tokens)
+    return Part(name, measured, HOLDS if 2 * kept >= tokens else UNTOLD)
 
 
 def kept_words(comparison: Comparison) -> tuple[int, int]:

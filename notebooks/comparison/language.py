@@ -3,10 +3,12 @@
 Each folder has the tables of its own texts, ``translations/<language>.json``; what they lack, the helpers may have.
 """
 
+from collections.abc import Sequence
+
 from prompt_tuning_helpers import i18n
 from prompt_tuning_helpers.i18n import language, paragraph
 
-__all__ = ["language", "paragraph", "say"]
+__all__ = ["language", "listed", "paragraph", "say", "whole"]
 
 PACKAGES = ("comparison", "comparison.plots", "comparison.controls")
 
@@ -23,3 +25,22 @@ def say(text: str, **values: object) -> str:
         if text in (table := i18n.translations(language(), package)):
             return table[text].format(**values)
     return i18n.say(text, **values)
+
+
+def listed(texts: Sequence[str], joint: str = "{all} and {last}") -> str:
+    """List texts in a sentence.
+
+    Args:
+        texts: at least one.
+        joint: the English text that joins the last of them to all others.
+    """
+    *others, last = texts
+    return say(joint, all=say(", ").join(others), last=last) if others else last
+
+
+def whole(number: float) -> str:
+    """Write a number without decimals; Spanish sets blanks between thousands, and none within four digits."""
+    text = f"{number:,.0f}"
+    if language() != "es":
+        return text
+    return text.replace(",", "\N{NO-BREAK SPACE}" if abs(number) >= 10_000 else "")

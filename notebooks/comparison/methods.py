@@ -3,7 +3,7 @@
 Importing this module is cheap; it needs no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,9 @@ TEMPLATES = {
     "overall": "{{input}}Overall: ",
 }
 PASSES = (1, 2, 4, 8, 16, 32, 64)  # over the training rows
+
+# Gives a text its values. That of ``language`` also translates it; names in results take ``str.format``, as they stay.
+Say = Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,16 @@ class WrittenPrompt:
     examples: int = 0
     draw: int = 0
 
-    def describe(self) -> str:
+    def describe(self, say: Say = str.format) -> str:
         """Name the wording, and the examples if there are any."""
-        return self.wording + (f", {self.examples} examples, draw {self.draw + 1}" if self.examples else "")
+        if not self.examples:
+            return self.wording
+        return say(
+            "{wording}, {examples} examples, draw {draw}",
+            wording=self.wording,
+            examples=self.examples,
+            draw=self.draw + 1,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,19 @@ class Recipe:
     template: str = "feels"
     shows_examples: bool = False
 
-    def describe(self) -> str:
+    def describe(self, say: Say = str.format) -> str:
         """Say in words what was tried."""
         rate = np.format_float_positional(self.learning_rate, trim="-")
-        passes = f"{self.epochs} pass" + ("es" if self.epochs > 1 else "")
-        examples = ", after solved examples" if self.shows_examples else ""
-        return f"learning rate {rate}, {passes}, template {self.template}{examples}"
+        if self.epochs == 1:
+            recipe = say("learning rate {rate}, 1 pass, template {template}", rate=rate, template=self.template)
+        else:
+            recipe = say(
+                "learning rate {rate}, {passes} passes, template {template}",
+                rate=rate,
+                passes=self.epochs,
+                template=self.template,
+            )
+        return say("{recipe}, after solved examples", recipe=recipe) if self.shows_examples else recipe
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,7 @@ class Regularisation:
 
     inverse_strength: float
 
-    def describe(self) -> str:
+    def describe(self, say: Say = str.format) -> str:
         """Name the inverse strength as scikit-learn does."""
         return f"C = {self.inverse_strength:g}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from .language import paragraph, say, whole
 from .results import Comparison, Machine
 from .tables import share
 
@@ -12,7 +13,11 @@ def describe_machines(comparison: Comparison) -> str:
     Args:
         comparison: what ``load`` returns.
     """
-    return f"Accuracies: {list_machines(comparison.machines)}. Times and memory: {list_machines(comparison.timed_on)}."
+    return say(
+        "Accuracies: {machines}. Times and memory: {timed_on}.",
+        machines=list_machines(comparison.machines),
+        timed_on=list_machines(comparison.timed_on),
+    )
 
 
 def list_machines(machines: Sequence[tuple[Machine, int]]) -> str:
@@ -23,13 +28,16 @@ def list_machines(machines: Sequence[tuple[Machine, int]]) -> str:
     """
     if len(machines) == 1:
         return _describe(machines[0][0])
-    return "; ".join(f"{_describe(machine)} ({count} results)" for machine, count in machines)
+    return say("; ").join(
+        say("{machine} ({count} results)", machine=_describe(machine), count=count) for machine, count in machines
+    )
 
 
 def _describe(machine: Machine) -> str:
-    threads = f"{machine.threads} thread" + ("s" if machine.threads > 1 else "")
     device = machine.cpu if machine.device == "cpu" else machine.device
-    return f"{device}, with {threads} a job"
+    if machine.threads == 1:
+        return say("{device}, with 1 thread a job", device=device)
+    return say("{device}, with {threads} threads a job", device=device, threads=machine.threads)
 
 
 def describe_choice(comparison: Comparison, method: str) -> str:
@@ -40,8 +48,8 @@ def describe_choice(comparison: Comparison, method: str) -> str:
         method: its name.
     """
     found = comparison.of(method)
-    choices = dict.fromkeys(choice.describe() for choice in found.chosen)
-    return f"Chosen for {found.method.title}: {'; '.join(choices)}."
+    choices = dict.fromkeys(choice.describe(say) for choice in found.chosen)
+    return say("Chosen for {method}: {choices}.", method=say(found.method.title), choices=say("; ").join(choices))
 
 
 def describe_share(comparison: Comparison, method: str) -> str:
@@ -52,10 +60,17 @@ def describe_share(comparison: Comparison, method: str) -> str:
         method: its name.
     """
     found, parameters = comparison.of(method), comparison.cost(method).trained_parameters
-    part = share(found.method, parameters, comparison)
-    return (
-        f"With {found.method.title}, {parameters:,} parameters are trained. The base model has "
-        f"{comparison.base_parameters:,}: that is {part}."
+    return paragraph(
+        say(
+            "With {method}, {parameters} parameters are trained.",
+            method=say(found.method.title),
+            parameters=whole(parameters),
+        ),
+        say(
+            "The base model has {parameters}: that is {share}.",
+            parameters=whole(comparison.base_parameters),
+            share=share(found.method, parameters, comparison),
+        ),
     )
 
 
@@ -72,10 +87,27 @@ def describe_opened(comparison: Comparison) -> str:
     without = [token["accuracy_without"] for token in tokens]
     return "\n".join(
         [
-            f"Accuracy before tuning {opened['accuracy_before']:.3f}, as tuned {opened['accuracy']:.3f}, and with each "
-            f"virtual token replaced by its nearest word {opened['accuracy_as_words']:.3f}.",
-            f"{kept} of {len(tokens)} virtual tokens are still nearest to the word that they started as.",
-            f"They moved by {min(moved):.2f} to {max(moved):.2f} times the length of a typical word's embedding.",
-            f"Without one of them, accuracy is between {min(without):.3f} and {max(without):.3f}.",
+            say(
+                "Accuracy before tuning {before:.3f}, as tuned {tuned:.3f}, and with each virtual token replaced by "
+                "its nearest word {words:.3f}.",
+                before=opened["accuracy_before"],
+                tuned=opened["accuracy"],
+                words=opened["accuracy_as_words"],
+            ),
+            say(
+                "{kept} of {tokens} virtual tokens are still nearest to the word that they started as.",
+                kept=kept,
+                tokens=len(tokens),
+            ),
+            say(
+                "They moved by {least:.2f} to {most:.2f} times the length of a typical word's embedding.",
+                least=min(moved),
+                most=max(moved),
+            ),
+            say(
+                "Without one of them, accuracy is between {low:.3f} and {high:.3f}.",
+                low=min(without),
+                high=max(without),
+            ),
         ]
     )

@@ -8,6 +8,7 @@ import numpy as np
 from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
+from .language import say, whole
 from .methods import TEMPLATES, Method
 from .results import Comparison, Measured, Searched
 
@@ -29,8 +30,8 @@ def show_wordings() -> "pd.DataFrame":
 
     rows = {
         name: {
-            "question": wording.template,
-            "not satisfied, satisfied": " / ".join(word.strip() for word in wording.words),
+            say("question"): wording.template,
+            say("not satisfied, satisfied"): " / ".join(word.strip() for word in wording.words),
         }
         for name, wording in WORDINGS.items()
     }
@@ -45,7 +46,7 @@ def show_templates() -> "pd.DataFrame":
     """
     import pandas as pd
 
-    return pd.DataFrame({"template": {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
+    return pd.DataFrame({say("template"): {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
 
 
 def show_methods(comparison: Comparison) -> "pd.DataFrame":
@@ -58,12 +59,12 @@ def show_methods(comparison: Comparison) -> "pd.DataFrame":
         One row a method.
     """
     rows = {
-        found.method.title: {
-            "trained parameters": f"{cost.trained_parameters:,}",
-            "share of the model": share(found.method, cost.trained_parameters, comparison),
-            "accuracy, choosing": with_interval(found.accuracy, found.accuracy_interval),
-            "accuracy, writing freely": _written(found),
-            "F1, choosing": with_interval(found.f1, found.f1_interval),
+        say(found.method.title): {
+            say("trained parameters"): whole(cost.trained_parameters),
+            say("share of the model"): share(found.method, cost.trained_parameters, comparison),
+            say("accuracy, choosing"): with_interval(found.accuracy, found.accuracy_interval),
+            say("accuracy, writing freely"): _written(found),
+            say("F1, choosing"): with_interval(found.f1, found.f1_interval),
         }
         for found in comparison.with_all_rows
         if (cost := found.cost)
@@ -81,14 +82,14 @@ def show_costs(comparison: Comparison) -> "pd.DataFrame":
         One row a method.
     """
     rows = {
-        found.method.title: {
-            "passes": NONE if found.passes is None else str(found.passes),
-            "one pass": NONE if found.pass_seconds is None else seconds(found.pass_seconds),
-            "whole tuning": seconds(cost.tuning_seconds),
-            "memory of tuning": memory(cost.tuning_memory_mb),
-            "memory of answering": memory(cost.answering_memory_mb),
-            "time per review": milliseconds(cost.scoring_ms),
-            "saved": size(cost.saved_bytes),
+        say(found.method.title): {
+            say("passes"): NONE if found.passes is None else str(found.passes),
+            say("one pass"): NONE if found.pass_seconds is None else seconds(found.pass_seconds),
+            say("whole tuning"): seconds(cost.tuning_seconds),
+            say("memory of tuning"): memory(cost.tuning_memory_mb),
+            say("memory of answering"): memory(cost.answering_memory_mb),
+            say("time per review"): milliseconds(cost.scoring_ms),
+            say("saved"): size(cost.saved_bytes),
         }
         for found in comparison.with_all_rows
         if (cost := found.cost)
@@ -108,8 +109,8 @@ def show_little_data(comparison: Comparison) -> "pd.DataFrame":
     rows: dict[str, dict[str, str]] = {}
     for found in comparison.measured:
         if found.method.learns_from_little:
-            cells = rows.setdefault(found.method.title, {})
-            cells[f"{found.rows} rows"] = with_interval(found.accuracy, found.accuracy_interval)
+            cells = rows.setdefault(say(found.method.title), {})
+            cells[say("{rows} rows", rows=found.rows)] = with_interval(found.accuracy, found.accuracy_interval)
     return _unbroken_table(rows)
 
 
@@ -127,22 +128,31 @@ def show_searches(comparison: Comparison) -> "pd.DataFrame":
 
     by_cell: dict[tuple[str, int], list[Searched]] = {}
     for found in comparison.searched:
-        by_cell.setdefault((found.method.title, found.rows), []).append(found)
+        by_cell.setdefault((say(found.method.title), found.rows), []).append(found)
     rows = {}
     for (title, count), group in by_cell.items():
         for candidate in dict.fromkeys(candidate for search in group for candidate in search.scores):
             scores = [search.scores[candidate] for search in group if candidate in search.scores]
             times = sum(search.chosen == candidate for search in group)
             diverged = any(score.diverged for score in scores)
-            rows[title, count, candidate.describe()] = {
-                "accuracy, choosing": NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
-                "accuracy, writing freely": NONE if diverged else f"{np.mean([score.written for score in scores]):.3f}",
-                "loss": "diverged" if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
-                "chosen": "" if not times else "yes" if len(group) == 1 else f"{times} of {len(group)} times",
+            rows[title, count, candidate.describe(say)] = {
+                say("accuracy, choosing"): NONE if diverged else f"{np.mean([score.accuracy for score in scores]):.3f}",
+                say("accuracy, writing freely"): NONE
+                if diverged
+                else f"{np.mean([score.written for score in scores]):.3f}",
+                say("loss"): say("diverged") if diverged else f"{np.mean([score.loss for score in scores]):.3f}",
+                say("chosen"): _chosen(times, len(group)),
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "training rows", "tried"])
+    table.index = pd.MultiIndex.from_tuples(rows, names=[say("method"), say("training rows"), say("tried")])
     return table
+
+
+def _chosen(times: int, searches: int) -> str:
+    """Say how many of the searches chose a candidate."""
+    if times == 0:
+        return ""
+    return say("yes") if searches == 1 else say("{times} of {searches} times", times=times, searches=searches)
 
 
 def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
@@ -159,14 +169,16 @@ def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
 
     rows = [
         {
-            "started as": quote(token["before"][0]["token"]),
-            "nearest words now": ", ".join(f"{quote(word['token'])} {word['cosine']:.2f}" for word in token["after"]),
-            "moved": f"{token['moved']:.2f}",
-            "accuracy without it": f"{token['accuracy_without']:.3f}",
+            say("started as"): quote(token["before"][0]["token"]),
+            say("nearest words now"): ", ".join(
+                f"{quote(word['token'])} {word['cosine']:.2f}" for word in token["after"]
+            ),
+            say("moved"): f"{token['moved']:.2f}",
+            say("accuracy without it"): f"{token['accuracy_without']:.3f}",
         }
         for token in comparison.opened["tokens"]
     ]
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="virtual token"))
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name=say("virtual token")))
 
 
 def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
@@ -181,22 +193,22 @@ def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]
         One row each other method.
     """
     columns = {
-        "trained parameters": "trained_parameters",
-        "whole tuning": "tuning_seconds",
-        "memory of tuning": "tuning_memory_mb",
-        "memory of answering": "answering_memory_mb",
-        "saved": "saved_bytes",
-        "time per review": "scoring_ms",
+        say("trained parameters"): "trained_parameters",
+        say("whole tuning"): "tuning_seconds",
+        say("memory of tuning"): "tuning_memory_mb",
+        say("memory of answering"): "answering_memory_mb",
+        say("saved"): "saved_bytes",
+        say("time per review"): "scoring_ms",
     }
     one = comparison.cost(method)
     rows = {
-        comparison.plan.method(other).title: {
+        say(comparison.plan.method(other).title): {
             title: times(getattr(one, attribute), getattr(comparison.cost(other), attribute))
             for title, attribute in columns.items()
         }
         for other in others
     }
-    return _unbroken_table(rows).rename_axis("against")
+    return _unbroken_table(rows).rename_axis(say("against"))
 
 
 def _written(found: Measured) -> str:
@@ -226,14 +238,20 @@ def share(method: Method, parameters: int, comparison: Comparison) -> str:
     if not method.has_base_model:
         return NONE
     percent = 100 * parameters / comparison.base_parameters
-    return f"{percent:.3f} %" if 0 < percent < 1 else f"{percent:.0f} %"
+    return percentage(percent, decimals=3 if 0 < percent < 1 else 0)
+
+
+def percentage(percent: float, decimals: int) -> str:
+    """Write a percentage; whether there is a blank before the sign, the language says."""
+    return say("{number} %", number=f"{percent:.{decimals}f}")
 
 
 def size(amount: float) -> str:
     """Write a number of bytes in a readable unit."""
     for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
         if amount >= factor:
-            return f"{amount / factor:,.{0 if amount >= 10 * factor else 1}f} {unit}"
+            number = amount / factor
+            return f"{whole(number) if number >= 10 else f'{number:.1f}'} {unit}"
     return f"{amount:.0f} B"
 
 
@@ -244,7 +262,7 @@ def memory(amount: float | None) -> str:
 
 def seconds(amount: float) -> str:
     """Write a time in seconds."""
-    return "none" if amount == 0 else f"{two_digits(amount)} s"
+    return say("none") if amount == 0 else f"{two_digits(amount)} s"
 
 
 def milliseconds(amount: float) -> str:
@@ -255,7 +273,7 @@ def milliseconds(amount: float) -> str:
 def two_digits(amount: float) -> str:
     """Write an amount with two significant digits; what is measured here is not more certain than that."""
     rounded = float(f"{amount:.2g}")
-    return f"{rounded:,.0f}" if rounded >= 10 or rounded == 0 else f"{rounded:#.2g}"
+    return whole(rounded) if rounded >= 10 or rounded == 0 else f"{rounded:#.2g}"
 
 
 def times(one: float | None, other: float | None) -> str:
