@@ -10,6 +10,7 @@ so ours has a name of its own.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
@@ -19,6 +20,7 @@ from prompt_tuning_helpers.fonts import FAMILY, FILE
 from prompt_tuning_helpers.i18n import translations
 
 ORIGINALS = ("Noto Sans CJK SC", "Noto Sans SC")
+COMPARISON = Path(__file__).parents[1] / "notebooks" / "comparison"  # which has tables of its own, and plots
 # What matplotlib does not read when it sets a line of text.
 UNUSED = ("BASE", "GDEF", "GPOS", "GSUB", "VORG", "vhea", "vmtx")
 COPYRIGHT, FAMILY_NAME, UNIQUE_ID, FULL_NAME, VERSION, POSTSCRIPT_NAME, DESCRIPTION, LICENCE = 0, 1, 3, 4, 5, 6, 10, 13
@@ -39,7 +41,10 @@ def make(source: Path, target: Path = FILE) -> int:
         ValueError: if the original is not in the file.
         MissingUnicodesSubsettingError: if the original lacks a character.
     """
-    characters = {character for text in translations("zh").values() for character in text if not character.isascii()}
+    texts = [*translations("zh").values()]
+    for table in COMPARISON.rglob("zh.json"):
+        texts += json.loads(table.read_text(encoding="utf-8")).values()
+    characters = {character for text in texts for character in text if not character.isascii()}
     font = _original(source)
     options = Options(hinting=False, desubroutinize=True, layout_features=[], notdef_outline=True)
     options.name_IDs = [COPYRIGHT, FAMILY_NAME, 2, VERSION, LICENCE, LICENCE_ADDRESS]

@@ -1,5 +1,6 @@
 """What the notebook shows of the comparison: tables, plots and sentences, from made-up results."""
 
+import os
 import re
 import subprocess
 import sys
@@ -378,13 +379,22 @@ def test_sentences_carry_the_figures(comparison: Comparison) -> None:
 
 
 @cache
-def drawn(plot: str, is_small: bool) -> Figure:
+def drawn(plot: str, is_small: bool, language: str) -> Figure:
+    """Draw in a language, which ``LESSON_LANGUAGE`` has to be, too."""
+    assert os.environ["LESSON_LANGUAGE"] == language
     return PLOTS[plot](made_up(SMALL if is_small else FULL))
 
 
+@pytest.fixture(params=["en", "es", "zh"])
+def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    language: str = request.param
+    monkeypatch.setenv("LESSON_LANGUAGE", language)
+    return language
+
+
 @pytest.fixture(params=[*PLOTS])
-def any_plot(request: pytest.FixtureRequest, is_small: bool) -> Figure:
-    return drawn(request.param, is_small)
+def any_plot(request: pytest.FixtureRequest, is_small: bool, language: str) -> Figure:
+    return drawn(request.param, is_small, language)
 
 
 def test_every_text_is_dark_enough_to_read(any_plot: Figure) -> None:

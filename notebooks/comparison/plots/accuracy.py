@@ -6,18 +6,19 @@ from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import new_figure
 
 from ..differences import difference
+from ..language import listed, paragraph, say, whole
 from ..results import Comparison, Measured
 from .style import (
     GUESSING,
     TEXT,
     WIDTH,
+    clauses,
     described,
     draw_guessing,
     draw_score,
     foot,
     head,
     in_sentence,
-    listed,
     rows_from_the_top,
     short,
     told,
@@ -55,24 +56,30 @@ def plot_accuracy(comparison: Comparison) -> "Figure":
         write_beside(ax, _trained(found, parameters), row, xytext=(-8, -9), fontsize=8, color="#555555")
         _draw(ax, found, row)
     draw_guessing(ax, "x")
-    ax.annotate("guessing", (GUESSING, -0.8), xytext=(4, -3), textcoords="offset points", fontsize=9, color=TEXT)
+    ax.annotate(say("guessing"), (GUESSING, -0.8), xytext=(4, -3), textcoords="offset points", fontsize=9, color=TEXT)
     _add_legend(ax)
-    ax.set_xlabel(f"Accuracy on {len(best.hits[0])} test reviews, with its 95 % interval")
+    ax.set_xlabel(say("Accuracy on {reviews} test reviews, with its 95 % interval", reviews=len(best.hits[0])))
     findings = [_about_the_best(best, equals, len(shown) - 1), *_about_writing(shown)]
     head(figure, *findings)
     foot(
         figure,
-        "Bold: the most accurate when choosing between the labels, and those that cannot be told from it: the 95 % "
-        "interval of the difference, review by review, holds 0.",
+        say(
+            "Bold: the most accurate when choosing between the labels, and those that cannot be told from it: the 95 % "
+            "interval of the difference, review by review, holds 0."
+        ),
     )
-    numbers = "; ".join(_describe(found, comparison) for found in shown)
-    return described(figure, f"{told(findings)} Accuracy with its 95 % interval: {numbers}.")
+    scores = clauses([_describe(found, comparison) for found in shown])
+    return described(
+        figure, paragraph(told(findings), say("Accuracy with its 95 % interval: {scores}.", scores=scores))
+    )
 
 
 def _trained(found: Measured, parameters: int) -> str:
     """Say what is trained."""
-    trained = f"{parameters:,} trained parameters" if parameters else "nothing is trained"
-    return trained if found.method.has_base_model else f"{trained}, no language model"
+    trained = say("nothing is trained")
+    if parameters:
+        trained = say("{parameters} trained parameters", parameters=whole(parameters))
+    return trained if found.method.has_base_model else say("{trained}, no language model", trained=trained)
 
 
 def _draw(ax: "Axes", found: Measured, row: int) -> None:
@@ -91,7 +98,7 @@ def _draw(ax: "Axes", found: Measured, row: int) -> None:
 def _add_legend(ax: "Axes") -> None:
     from matplotlib.lines import Line2D
 
-    ways = {"choosing between the two labels": TEXT, "writing freely": "white"}
+    ways = {say("choosing between the two labels"): TEXT, say("writing freely"): "white"}
     marks = [
         Line2D([], [], linestyle="", marker="o", color=TEXT, markerfacecolor=face, label=way)
         for way, face in ways.items()
@@ -110,12 +117,21 @@ def _add_legend(ax: "Axes") -> None:
 
 
 def _about_the_best(best: Measured, equals: list[Measured], others: int) -> str:
-    best_of_all = f"{in_sentence(best.method)} is the most accurate, at {best.accuracy:.3f}"
+    marks = {"best": in_sentence(best.method), "accuracy": f"{best.accuracy:.3f}"}
     if not equals:
-        return f"{best_of_all}; all others are less accurate"
+        return say("{best} is the most accurate, at {accuracy}; all others are less accurate", **marks)
     if len(equals) <= NAMED:
-        return f"{best_of_all}; {listed([in_sentence(found.method) for found in equals])} cannot be told from it"
-    return f"{best_of_all}; {len(equals)} of the {others} others cannot be told from it"
+        return say(
+            "{best} is the most accurate, at {accuracy}; {equals} cannot be told from it",
+            equals=listed([in_sentence(found.method) for found in equals]),
+            **marks,
+        )
+    return say(
+        "{best} is the most accurate, at {accuracy}; {count} of the {others} others cannot be told from it",
+        count=len(equals),
+        others=others,
+        **marks,
+    )
 
 
 def _about_writing(shown: list[Measured]) -> list[str]:
@@ -131,16 +147,32 @@ def _about_writing(shown: list[Measured]) -> list[str]:
     if not (untrained and trained):
         return []
     lost, lost_by_trained = (max(0.0, *points) for points in (untrained, trained))
-    elsewhere = f"up to {lost_by_trained:.1f}" if round(lost_by_trained, 1) else "nothing"
-    return [f"writing freely costs up to {lost:.1f} points where nothing is trained, {elsewhere} elsewhere"]
+    if not round(lost_by_trained, 1):
+        return [
+            say(
+                "writing freely costs up to {lost:.1f} points where nothing is trained, nothing elsewhere",
+                lost=lost,
+            )
+        ]
+    return [
+        say(
+            "writing freely costs up to {lost:.1f} points where nothing is trained, up to {elsewhere:.1f} elsewhere",
+            lost=lost,
+            elsewhere=lost_by_trained,
+        )
+    ]
 
 
 def _describe(found: Measured, comparison: Comparison) -> str:
-    parameters = comparison.cost(found.method.name).trained_parameters
-    said = [
-        f"{in_sentence(found.method)}, {parameters:,} trained parameters",
-        f"choosing {with_interval(found.accuracy, found.accuracy_interval)}",
-    ]
-    if found.method.has_base_model:
-        said.append(f"writing {with_interval(found.written_accuracy, found.written_interval)}")
-    return ", ".join(said)
+    marks = {
+        "method": in_sentence(found.method),
+        "parameters": whole(comparison.cost(found.method.name).trained_parameters),
+        "chosen": with_interval(found.accuracy, found.accuracy_interval),
+    }
+    if not found.method.has_base_model:
+        return say("{method}, {parameters} trained parameters, choosing {chosen}", **marks)
+    return say(
+        "{method}, {parameters} trained parameters, choosing {chosen}, writing {written}",
+        written=with_interval(found.written_accuracy, found.written_interval),
+        **marks,
+    )

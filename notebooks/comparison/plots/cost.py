@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_tuning_helpers.plots.described import DescribedFigure
 
+from ..language import paragraph, say
 from ..results import Comparison, Cost, Measured
 from ..tables import memory, milliseconds, seconds, size, two_digits, unbroken
 from .style import (
@@ -18,6 +19,7 @@ from .style import (
     head,
     in_sentence,
     rows_from_the_top,
+    series,
     short,
     size_of,
     told,
@@ -37,7 +39,7 @@ class _Panel:
     """One cost of several methods.
 
     Args:
-        title: with the unit.
+        title: with the unit, in English.
         measure: gives the cost, if a method has it.
         write: writes it.
         each: gives the single measurements that it is the mean of.
@@ -105,11 +107,14 @@ def plot_cost(comparison: Comparison) -> "Figure":
     head(figure, *findings)
     foot(
         figure,
-        "Large marks are means; small dots are the single measurements. Times are those of one processor core. Memory "
-        "is the most that the whole program takes, with Python, its libraries and the base model. Saved is what "
-        "has to be kept for the task beside the base model.",
+        paragraph(
+            say("Large marks are means; small dots are the single measurements."),
+            say("Times are those of one processor core."),
+            say("Memory is the most that the whole program takes, with Python, its libraries and the base model."),
+            say("Saved is what has to be kept for the task beside the base model."),
+        ),
     )
-    return described(figure, f"{told(findings)} {' '.join(_describe(found) for found in answering)}")
+    return described(figure, paragraph(told(findings), *map(_describe, answering)))
 
 
 def _cost(found: Measured) -> Cost:
@@ -133,7 +138,7 @@ def _draw(ax: "Axes", panel: _Panel, shown: list[Measured]) -> None:
         for value, face in drawn:
             ax.plot(value, row, marker, color=colour, markerfacecolor=face, markersize=size_of(marker), clip_on=False)
         values = [value for value, _ in drawn]
-        _write_value(ax, " / ".join(map(panel.write, values)) or "none", max([*values, *each], default=None), row)
+        _write_value(ax, " / ".join(map(panel.write, values)) or say("none"), max([*values, *each], default=None), row)
         everything += [*values, *each]
     if panel.is_logarithmic:
         ax.set_xlim(min(everything) / 3, max(everything) * 1000)
@@ -144,7 +149,7 @@ def _draw(ax: "Axes", panel: _Panel, shown: list[Measured]) -> None:
         ax.set_xlim(0, 1.9 * max(everything, default=1))  # room for the text
         ax.locator_params(axis="x", nbins=3)
     ax.tick_params(axis="x", labelsize=8)
-    ax.set_title(panel.title, fontsize=9.5, color=TEXT)
+    ax.set_title(say(panel.title), fontsize=9.5, color=TEXT)
 
 
 def _write_value(ax: "Axes", text: str, value: float | None, row: int) -> None:
@@ -166,10 +171,20 @@ def _findings(tuned: list[Measured]) -> tuple[str, str]:
     fastest, slowest = (pick(tuned, key=lambda found: _cost(found).tuning_seconds) for pick in (min, max))
     least, most = (pick(tuned, key=lambda found: _cost(found).saved_bytes) for pick in (min, max))
     return (
-        f"tuning takes from {unbroken(seconds(_cost(fastest).tuning_seconds))} with {in_sentence(fastest.method)} "
-        f"to {unbroken(seconds(_cost(slowest).tuning_seconds))} with {in_sentence(slowest.method)}",
-        f"what is saved takes from {unbroken(size(_cost(least).saved_bytes))} with {in_sentence(least.method)} "
-        f"to {unbroken(size(_cost(most).saved_bytes))} with {in_sentence(most.method)}",
+        say(
+            "tuning takes from {least} with {fastest} to {most} with {slowest}",
+            least=unbroken(seconds(_cost(fastest).tuning_seconds)),
+            fastest=in_sentence(fastest.method),
+            most=unbroken(seconds(_cost(slowest).tuning_seconds)),
+            slowest=in_sentence(slowest.method),
+        ),
+        say(
+            "what is saved takes from {least} with {smallest} to {most} with {largest}",
+            least=unbroken(size(_cost(least).saved_bytes)),
+            smallest=in_sentence(least.method),
+            most=unbroken(size(_cost(most).saved_bytes)),
+            largest=in_sentence(most.method),
+        ),
     )
 
 
@@ -177,16 +192,21 @@ def _describe(found: Measured) -> str:
     cost = _cost(found)
     said = []
     if found.passes:
-        said.append(f"{found.passes} passes of {seconds(found.pass_seconds or 0)}")
+        said.append(say("{passes} passes of {time}", passes=found.passes, time=seconds(found.pass_seconds or 0)))
     if cost.updates:
         low, high = min(cost.each_tuning_seconds), max(cost.each_tuning_seconds)
         said += [
-            f"tuning {seconds(cost.tuning_seconds)}, by single measurements {seconds(low)} to {seconds(high)}",
-            f"memory of tuning {memory(cost.tuning_memory_mb)}",
+            say(
+                "tuning {time}, by single measurements {low} to {high}",
+                time=seconds(cost.tuning_seconds),
+                low=seconds(low),
+                high=seconds(high),
+            ),
+            say("memory of tuning {memory}", memory=memory(cost.tuning_memory_mb)),
         ]
     said += [
-        f"memory of answering {memory(cost.answering_memory_mb)}",
-        f"{milliseconds(cost.scoring_ms)} per review",
-        f"{size(cost.saved_bytes)} saved",
+        say("memory of answering {memory}", memory=memory(cost.answering_memory_mb)),
+        say("{time} per review", time=milliseconds(cost.scoring_ms)),
+        say("{size} saved", size=size(cost.saved_bytes)),
     ]
-    return f"{in_sentence(found.method)}: {', '.join(said)}."
+    return say("{name}: {values}.", name=in_sentence(found.method), values=series(said))

@@ -7,6 +7,7 @@ from prompt_tuning_helpers.evaluation import with_interval
 from prompt_tuning_helpers.plots import QUIET, new_figure
 
 from ..differences import difference
+from ..language import listed, paragraph, say
 from ..methods import HardPrompt, Method
 from ..results import Comparison, Measured
 from .style import (
@@ -14,13 +15,13 @@ from .style import (
     STYLES,
     TEXT,
     WIDTH,
+    clauses,
     described,
     draw_guessing,
     draw_score,
     foot,
     head,
     in_sentence,
-    listed,
     short,
     size_of,
     spread,
@@ -73,20 +74,29 @@ def plot_little_data(comparison: Comparison) -> "Figure":
     last |= {found.method: found.accuracy for found in level}
     ends = {method: rows[-1] * _aside(number, len(learning)) for number, method in enumerate(learning)}
     _label_lines(ax, last, ends, dashes)
-    ax.set_xlabel("Training rows (logarithmic)")
-    ax.set_ylabel("Accuracy of choosing, with its 95 % interval")
+    ax.set_xlabel(say("Training rows (logarithmic)"))
+    ax.set_ylabel(say("Accuracy of choosing, with its 95 % interval"))
     finding, note = _finding(comparison, learning, level)
     head(figure, finding)
     foot(figure, note)
     said = [
-        f"{in_sentence(method)}: {listed([_describe(comparison.of(method.name, count)) for count in rows])}"
+        say(
+            "{name}: {values}",
+            name=in_sentence(method),
+            values=listed([_describe(comparison.of(method.name, count)) for count in rows]),
+        )
         for method in learning
     ]
     said += [
-        f"level line of {in_sentence(found.method)}: {with_interval(found.accuracy, found.accuracy_interval)}"
+        say(
+            "level line of {method}: {score}",
+            method=in_sentence(found.method),
+            score=with_interval(found.accuracy, found.accuracy_interval),
+        )
         for found in level
     ]
-    return described(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
+    scores = say("Accuracy of choosing, with its 95 % interval: {scores}.", scores=clauses(said))
+    return described(figure, paragraph(told([finding]), scores))
 
 
 def _aside(number: int, count: int) -> float:
@@ -119,7 +129,7 @@ def _label_lines(ax: "Axes", last: dict[Method, float], ends: dict[Method, float
         )
         ax.plot([1.03, LABELS - 0.015], [place] * 2, color=colour, linewidth=1.2, linestyle=line, **beside)
         ax.plot([(1.03 + LABELS - 0.015) / 2], [place], marker, color=colour, markersize=size_of(marker), **beside)
-        name = "guessing" if method is None else short(method)
+        name = say("guessing") if method is None else short(method)
         ax.annotate(
             name,
             (LABELS, place),
@@ -138,13 +148,25 @@ def _finding(comparison: Comparison, learning: list[Method], level: list[Measure
     counts = []
     for rows in comparison.plan.rows:
         better = [method for method in learning if difference(comparison.of(method.name, rows), best)[1][0] > 0]
-        counts.append(f"{len(better) or 'none'} with {rows}")
+        counts.append(
+            say("{methods} with {rows}", methods=len(better), rows=rows)
+            if better
+            else say("none with {rows}", rows=rows)
+        )
     return (
-        f"of {len(learning)} methods that learn, so many beat the best hard prompt: {listed(counts)} training rows",
-        f"The best hard prompt is {in_sentence(best.method)}. A method beats it if the 95 % interval of the "
-        "difference, review by review, lies above 0.",
+        say(
+            "of {methods} methods that learn, so many beat the best hard prompt: {counts} training rows",
+            methods=len(learning),
+            counts=listed(counts),
+        ),
+        say(
+            "The best hard prompt is {best}. A method beats it if the 95 % interval of the difference, review by "
+            "review, lies above 0.",
+            best=in_sentence(best.method),
+        ),
     )
 
 
 def _describe(found: Measured) -> str:
-    return f"{with_interval(found.accuracy, found.accuracy_interval)} with {found.rows} rows"
+    score = with_interval(found.accuracy, found.accuracy_interval)
+    return say("{score} with {rows} rows", score=score, rows=found.rows)

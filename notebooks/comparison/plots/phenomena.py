@@ -10,6 +10,7 @@ from prompt_tuning_helpers.plots import new_figure
 
 from ..against import PLAIN, find
 from ..intervals import Interval, mean_interval
+from ..language import paragraph, say
 from ..methods import Method
 from ..results import Comparison, Measured
 from .style import (
@@ -17,6 +18,7 @@ from .style import (
     STYLES,
     TEXT,
     WIDTH,
+    clauses,
     described,
     draw_guessing,
     draw_score,
@@ -24,6 +26,7 @@ from .style import (
     head,
     in_sentence,
     rows_from_the_top,
+    series,
     short,
     size_of,
     told,
@@ -56,7 +59,10 @@ def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
     scores = {name: [_score(found, phenomena == name) for found in shown] for name in dict.fromkeys(phenomena.tolist())}
     means = {name: float(np.mean([value for value, _ in each])) for name, each in scores.items()}
     ordered = sorted(scores, key=lambda name: (name != PLAIN, -means[name]))
-    labels = {name: f"{name} ({(phenomena == name).sum()} reviews)" for name in ordered}
+    labels = {
+        name: say("{phenomenon} ({count} reviews)", phenomenon=say(name), count=(phenomena == name).sum())
+        for name in ordered
+    }
     figure, (ax,) = new_figure(1, (WIDTH, 2.4 + (0.12 + 0.11 * len(shown)) * len(ordered)))
     rows_from_the_top(ax, len(ordered), room=1)  # for the word "guessing"
     hollow = _hollow([found.method for found in shown])
@@ -69,26 +75,26 @@ def plot_phenomena(comparison: Comparison, methods: Sequence[str]) -> "Figure":
         ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
     ax.grid(visible=False, axis="y")
     draw_guessing(ax, "x")
-    ax.annotate("guessing", (GUESSING, -0.75), xytext=(4, -3), textcoords="offset points", fontsize=9, color=TEXT)
-    ax.set_xlabel("Accuracy of choosing, with its 95 % interval")
+    ax.annotate(say("guessing"), (GUESSING, -0.75), xytext=(4, -3), textcoords="offset points", fontsize=9, color=TEXT)
+    ax.set_xlabel(say("Accuracy of choosing, with its 95 % interval"))
     _add_legend(ax, shown, hollow)
     finding = _finding(ordered, means)
     head(figure, finding)
-    notes = ["The intervals hold what other seeds and other reviews like these would change."]
+    notes = [say("The intervals hold what other seeds and other reviews like these would change.")]
     if any(low == high for each in scores.values() for _, (low, high) in each):
         notes.append(
-            "Where all answers are right, or all wrong, drawing them again changes nothing: no interval is seen."
+            say("Where all answers are right, or all wrong, drawing them again changes nothing: no interval is seen.")
         )
-    foot(figure, " ".join(notes))
-    said = [
-        f"{labels[name]}: "
-        + ", ".join(
+    foot(figure, paragraph(*notes))
+    said = []
+    for name in ordered:
+        values = [
             f"{in_sentence(found.method)} {with_interval(*score)}"
             for found, score in zip(shown, scores[name], strict=True)
-        )
-        for name in ordered
-    ]
-    return described(figure, f"{told([finding])} Accuracy of choosing, with its 95 % interval: {'; '.join(said)}.")
+        ]
+        said.append(say("{name}: {values}", name=labels[name], values=series(values)))
+    told_scores = say("Accuracy of choosing, with its 95 % interval: {scores}.", scores=clauses(said))
+    return described(figure, paragraph(told([finding]), told_scores))
 
 
 def _score(found: Measured, where: Any) -> Score:
@@ -139,5 +145,12 @@ def _add_legend(ax: "Axes", shown: Sequence[Measured], hollow: Sequence[bool]) -
 def _finding(ordered: Sequence[str], means: dict[str, float]) -> str:
     """Say which phenomenon is answered worst, beside the plain reviews."""
     worst = min(ordered, key=lambda name: means[name])
-    said = f'these methods are least accurate on reviews marked "{worst}", at {means[worst]:.2f} on average'
-    return f"{said}, and at {means[PLAIN]:.2f} on plain ones" if PLAIN in means and worst != PLAIN else said
+    marks = {"worst": say(worst), "accuracy": f"{means[worst]:.2f}"}
+    if PLAIN not in means or worst == PLAIN:
+        return say('these methods are least accurate on reviews marked "{worst}", at {accuracy} on average', **marks)
+    return say(
+        'these methods are least accurate on reviews marked "{worst}", at {accuracy} on average, and at {plain} on '
+        "plain ones",
+        plain=f"{means[PLAIN]:.2f}",
+        **marks,
+    )

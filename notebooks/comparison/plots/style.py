@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prompt_tuning_helpers.plots import LINES, QUIET, finished
+from prompt_tuning_helpers.plots.style import width_of
 
+from ..language import paragraph, say
 from ..methods import FullFineTuning, HardPrompt, LoRA, Method, PrefixTuning, PromptTuning, StartingText, TfIdf
 from ..tables import unbroken
 
@@ -34,24 +36,37 @@ SIZES = {"P": 7.5, "X": 7}  # points, of markers that look smaller than others
 SIZE = 6
 GUESSING = 0.5  # accuracy of guessing, since half of the reviews have each label
 WIDTH = 8.6  # inches: about as wide as a notebook's cells
-LINE_LENGTH = 94  # characters of a title
-NOTE_LENGTH = 126  # characters of a note
+LINE_LENGTH = 94  # characters of a title; those of Chinese and the like count as two
+NOTE_LENGTH = 126  # characters of a note, likewise
+WIDE = "\u2e80-\uffff"  # characters of Chinese and their punctuation
+# What stays together where a Chinese line ends: a character, letters and figures, or all within brackets; each with the
+# punctuation beside it, and the blank behind it.
+PIECES = re.compile(f"“?(?:（[^）]*）|[{WIDE}]|[^ {WIDE}]+)[，。；：、”]* ?")  # noqa: RUF001
 
 
 def short(method: Method) -> str:
     """Name a method where there is little room."""
-    return method.title.replace("virtual tokens", "tokens")
+    return say(_shortened(method))
 
 
 def in_sentence(method: Method) -> str:
     """Name a method without commas."""
-    kind, _, rest = short(method).partition(", ")
-    return f"{kind} ({rest})" if rest else kind
+    kind, _, rest = _shortened(method).partition(", ")
+    return say(f"{kind} ({rest})" if rest else kind)
 
 
-def listed(names: Sequence[str]) -> str:
-    """List names in a sentence."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+def _shortened(method: Method) -> str:
+    return method.title.replace("virtual tokens", "tokens")
+
+
+def series(parts: Sequence[str]) -> str:
+    """Set parts of a sentence one after another."""
+    return say(", ").join(parts)
+
+
+def clauses(parts: Sequence[str]) -> str:
+    """Set clauses one after another, which may be series themselves."""
+    return say("; ").join(parts)
 
 
 def sentence(text: str) -> str:
@@ -61,7 +76,7 @@ def sentence(text: str) -> str:
 
 def told(findings: Sequence[str]) -> str:
     """Write findings as sentences."""
-    return " ".join(f"{sentence(finding)}." for finding in findings)
+    return paragraph(*(say("{sentence}.", sentence=sentence(finding)) for finding in findings))
 
 
 def head(figure: "Figure", *findings: str) -> None:
@@ -73,20 +88,48 @@ def head(figure: "Figure", *findings: str) -> None:
 def _balanced(text: str) -> list[str]:
     """Break a text into as few lines as it takes, all about as long as each other, and none within brackets."""
     text = re.sub(r"\([^)]*\)", lambda part: unbroken(part[0]), text)
-    lines = wrap(text, LINE_LENGTH)
-    lengths = range(len(text) // len(lines), LINE_LENGTH + 1)
-    return next(found for length in lengths if len(found := wrap(text, length)) == len(lines))
+    lines = wrapped(text, LINE_LENGTH)
+    lengths = range(width_of(text) // len(lines), LINE_LENGTH + 1)
+    return next(found for length in lengths if len(found := wrapped(text, length)) == len(lines))
+
+
+def wrapped(text: str, length: int) -> list[str]:
+    """Break a text into lines of at most so many characters; Chinese, which has no blanks, between its characters."""
+    if _is_narrow(text):
+        return wrap(text, length)
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if lines[-1] and width_of((lines[-1] + piece).rstrip()) > length:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def foot(figure: "Figure", note: str) -> None:
     """Say below a picture how to read it."""
-    figure.supxlabel("\n".join(wrap(note, NOTE_LENGTH)), x=0.01, ha="left", fontsize=9, color=TEXT)
+    figure.supxlabel("\n".join(wrapped(note, NOTE_LENGTH)), x=0.01, ha="left", fontsize=9, color=TEXT)
 
 
 def described(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":
     """Hand a figure over, with what can be seen in it, the numbers too; on a phone, it is scrolled."""
     figure.keeps_its_width = True
+    _embolden(figure)
     return finished(figure, alternative_text)
+
+
+def _embolden(figure: "Figure") -> None:
+    """Outline Chinese texts that are to be bold: the font that the helpers bring for Chinese has one weight alone."""
+    from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_fontweight() == "bold" and not _is_narrow(text.get_text()):
+            text.set_fontweight("normal")
+            text.set_path_effects([withStroke(linewidth=0.7, foreground=text.get_color())])
+
+
+def _is_narrow(text: str) -> bool:
+    return width_of(text) == len(text)
 
 
 def draw_score(

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_tuning_helpers.plots import LINES, QUIET, TUNED, new_figure
 
+from ..language import paragraph, say
 from ..results import Comparison
 from ..tables import quote, signed
-from .style import TEXT, WIDTH, described, foot, head, told, write_beside
+from .style import TEXT, WIDTH, clauses, described, foot, head, told, write_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +31,14 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
     figure, (moved, worth) = new_figure(2, (WIDTH, 1.7 + 0.22 * len(tokens)))
     _draw_bars(moved, TUNED, distances, _length)
     _draw_bars(worth, LINES[1][0], lost, _points)
-    moved.set_title("How far it moved\n(1: the length of a typical word's embedding)", fontsize=9.5, color=TEXT)
-    one = 100 / comparison.plan.opened_rows
+    moved.set_title(say("How far it moved\n(1: the length of a typical word's embedding)"), fontsize=9.5, color=TEXT)
+    reviews = comparison.plan.opened_rows
     worth.set_title(
-        f"Points of accuracy lost without it\n(one of {comparison.plan.opened_rows} reviews: {one:.1f} points)",
+        say(
+            "Points of accuracy lost without it\n(one of {reviews} reviews: {points:.1f} points)",
+            reviews=reviews,
+            points=100 / reviews,
+        ),
         fontsize=9.5,
         color=TEXT,
     )
@@ -43,16 +48,23 @@ def plot_virtual_tokens(comparison: Comparison) -> "Figure":
         write_beside(moved, word, row, xytext=(WORD, -3), fontsize=9)
     finding = _finding(words, distances, lost)
     head(figure, finding)
-    foot(figure, "At the left: the word that each virtual token started as, and its place in the soft prompt.")
+    foot(figure, say("At the left: the word that each virtual token started as, and its place in the soft prompt."))
     said = [
-        f"{row + 1}, {word}: moved {_length(distance)}, lost {_points(points)}"
+        say(
+            "{place}, {word}: moved {distance}, lost {points}",
+            place=row + 1,
+            word=word,
+            distance=_length(distance),
+            points=_points(points),
+        )
         for row, (word, distance, points) in enumerate(zip(words, distances, lost, strict=True))
     ]
-    return described(
-        figure,
-        f"{told([finding])} Each virtual token by the word that it started as, how far it moved in lengths of a "
-        f"typical word's embedding, and the points of accuracy lost without it: {'; '.join(said)}.",
+    told_tokens = say(
+        "Each virtual token by the word that it started as, how far it moved in lengths of a typical word's embedding, "
+        "and the points of accuracy lost without it: {tokens}.",
+        tokens=clauses(said),
     )
+    return described(figure, paragraph(told([finding]), told_tokens))
 
 
 def _length(value: float) -> str:
@@ -67,10 +79,17 @@ def _finding(words: Sequence[str], moved: Sequence[float], lost: Sequence[float]
     """Say what the token is worth that matters most, and what the one is worth that moved furthest."""
     worth, furthest = (max(range(len(values)), key=lambda place: values[place]) for values in (lost, moved))
     points = [_points(value).lstrip("+") for value in lost]
-    most = f"virtual token {worth + 1}, {words[worth]}, is worth most, {points[worth]} points"
+    marks: dict[str, object] = {"place": worth + 1, "word": words[worth], "points": points[worth]}
     if worth == furthest:
-        return f"{most}, and moved furthest"
-    return f"{most}; the one that moved furthest, {furthest + 1}, {words[furthest]}, is worth {points[furthest]}"
+        return say("virtual token {place}, {word}, is worth most, {points} points, and moved furthest", **marks)
+    return say(
+        "virtual token {place}, {word}, is worth most, {points} points; the one that moved furthest, {furthest}, "
+        "{other}, is worth {others_points}",
+        furthest=furthest + 1,
+        other=words[furthest],
+        others_points=points[furthest],
+        **marks,
+    )
 
 
 def _draw_bars(ax: "Axes", colour: str, values: Sequence[float], write: Callable[[float], str]) -> None:
