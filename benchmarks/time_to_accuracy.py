@@ -51,7 +51,7 @@ LORA_RANK = 8
 # Learning rates and numbers of updates that each method chooses among.
 CANDIDATES: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
     "prompt tuning": ((0.02,), (40, 60, 90)),
-    "LoRA": ((0.001, 0.003), (20, 30, 40)),
+    "LoRA": ((0.001, 0.003), (20, 30, 40, 60)),
     "full fine-tuning": ((3e-5, 1e-4), (20, 30)),
 }
 

@@ -167,6 +167,7 @@ def test_the_font_can_be_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     """From itself, since the original is too large to be kept here; the same characters give the same file."""
     monkeypatch.setattr(make_font, "ORIGINALS", (FAMILY,))
     monkeypatch.setattr(make_font, "translations", lambda language: {"Loss": "损失", "Loss {x}": "损失 {x}"})
+    monkeypatch.setattr(make_font, "COMPARISON", tmp_path)
     files = [tmp_path / "once.otf", tmp_path / "twice.otf"]
     assert [make_font.make(FILE, file) for file in files] == [2, 2]
     assert files[0].read_bytes() == files[1].read_bytes()

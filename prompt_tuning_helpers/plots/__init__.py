@@ -6,7 +6,7 @@ from .loss import plot_loss
 from .probabilities import plot_probabilities
 from .scores import plot_comparison, plot_scores
 from .search import plot_search
-from .style import BASE, EDGE, LINES, QUIET, TUNED, finished, new_figure
+from .style import BASE, EDGE, LINES, QUIET, TUNED, finished, new_figure, new_grid
 
 __all__ = [
     "BASE",
@@ -18,6 +18,7 @@ __all__ = [
     "TUNED",
     "finished",
     "new_figure",
+    "new_grid",
     "plot_comparison",
     "plot_confusion",
     "plot_loss",

@@ -42,13 +42,29 @@ def new_figure(
     Returns:
         The figure and its axes, from left to right or from top to bottom.
     """
+    rows, columns = (panels, 1) if stacked else (1, panels)
+    figure, axes = new_grid(rows, columns, size, sharex=share_x)
+    return figure, list(axes.flat)
+
+
+def new_grid(rows: int, columns: int, size: tuple[float, float], **more: Any) -> tuple["DescribedFigure", Any]:
+    """Make a figure with rows of axes, in the style of ``new_figure``.
+
+    Args:
+        rows: how many.
+        columns: axes in each row.
+        size: of the figure, width and height in inches.
+        more: for ``matplotlib.pyplot.subplots``.
+
+    Returns:
+        The figure and its axes, ``[rows, columns]``.
+    """
     import matplotlib.pyplot as plt
 
     from .described import DescribedFigure
 
-    rows, columns = (panels, 1) if stacked else (1, panels)
     figure, axes = plt.subplots(
-        rows, columns, figsize=size, squeeze=False, sharex=share_x, layout="constrained", FigureClass=DescribedFigure
+        rows, columns, figsize=size, squeeze=False, layout="constrained", FigureClass=DescribedFigure, **more
     )
     figure.set_facecolor(CARD)
     for ax in axes.flat:
@@ -56,7 +72,7 @@ def new_figure(
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#dddddd", linewidth=0.8)
         ax.set_axisbelow(True)
-    return cast(DescribedFigure, figure), list(axes.flat)
+    return cast(DescribedFigure, figure), axes
 
 
 def finished(figure: "DescribedFigure", alternative_text: str) -> "DescribedFigure":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prompt_tuning_helpers.plots.described import DescribedFigure
+from prompt_tuning_helpers.plots import new_grid
 
 from ..language import paragraph, say
 from ..results import Comparison, Cost, Measured
@@ -85,19 +85,10 @@ def plot_cost(comparison: Comparison) -> "Figure":
     Args:
         comparison: what ``load`` returns.
     """
-    import matplotlib.pyplot as plt
-
     answering = comparison.with_all_rows
     tuned = [found for found in answering if found.method.is_tuned]
-    figure, axes = plt.subplots(
-        2,
-        3,
-        figsize=(WIDTH, 2.9 + ROW * (len(tuned) + len(answering))),
-        height_ratios=(len(tuned), len(answering)),
-        layout="constrained",
-        FigureClass=DescribedFigure,
-    )
-    assert isinstance(figure, DescribedFigure)
+    inches = WIDTH, 2.9 + ROW * (len(tuned) + len(answering))
+    figure, axes = new_grid(2, 3, inches, height_ratios=(len(tuned), len(answering)))
     for panels, shown, row in zip((TUNING, ANSWERING), (tuned, answering), axes, strict=True):
         for panel, ax in zip(panels, row, strict=True):
             _draw(ax, panel, shown)
@@ -127,8 +118,6 @@ def _draw(ax: "Axes", panel: _Panel, shown: list[Measured]) -> None:
     if panel.is_logarithmic:
         ax.set_xscale("log")
     rows_from_the_top(ax, len(shown))
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_axisbelow(True)
     everything = []
     for row, found in enumerate(shown):
         colour, marker = STYLES[type(found.method)]
