@@ -22,6 +22,7 @@ from .judging import (
     trained_share,
 )
 from .language import listed, paragraph, say
+from .paragraphs import in_paragraphs
 from .results import Comparison
 from .tables import percentage
 
@@ -57,7 +58,7 @@ def show_claims(comparison: Comparison) -> "pd.DataFrame":
     Returns:
         One row a claim, and after it one for each of its parts.
     """
-    import pandas as pd
+    from prompt_tuning_helpers.evaluation.reading import ReadingTable
 
     rows = {}
     for number, claim in enumerate(judge(comparison), start=1):
@@ -66,9 +67,10 @@ def show_claims(comparison: Comparison) -> "pd.DataFrame":
         rows[str(number)] = (claim.title, counted, say(claim.verdict))
         for letter, part in zip("abcdefghij", claim.parts, strict=False):
             rows[f"{number}{letter}"] = (part.name, part.measured, say(part.verdict))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[say("claim"), say("measured"), say("verdict")])
+    return ReadingTable.from_dict(rows, orient="index", columns=[say("claim"), say("measured"), say("verdict")])
 
 
+@in_paragraphs
 def describe_answers(comparison: Comparison) -> str:
     """Answer the notebook's question in five lines: how many claims hold, and then each claim in a line.
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from .language import paragraph, say, whole
+from .paragraphs import in_paragraphs
 from .results import Comparison, Machine
 from .tables import share
 
 
+@in_paragraphs
 def describe_machines(comparison: Comparison) -> str:
     """Say what accuracies and costs were computed on.
 
@@ -40,6 +42,7 @@ def _describe(machine: Machine) -> str:
     return say("{device}, with {threads} threads a job", device=device, threads=machine.threads)
 
 
+@in_paragraphs
 def describe_choice(comparison: Comparison, method: str) -> str:
     """Say what the search chose, for whichever draw of training rows.
 
@@ -52,6 +55,7 @@ def describe_choice(comparison: Comparison, method: str) -> str:
     return say("Chosen for {method}: {choices}.", method=say(found.method.title), choices=say("; ").join(choices))
 
 
+@in_paragraphs
 def describe_share(comparison: Comparison, method: str) -> str:
     """Say how many parameters a method trains.
 
@@ -74,6 +78,7 @@ def describe_share(comparison: Comparison, method: str) -> str:
     )
 
 
+@in_paragraphs
 def describe_opened(comparison: Comparison) -> str:
     """Sum up what was seen inside the soft prompt.
 

@@ -26,7 +26,7 @@ def show_wordings() -> "pd.DataFrame":
     Returns:
         One row a wording: the question, and the two words to choose between.
     """
-    import pandas as pd
+    from prompt_tuning_helpers.evaluation.reading import ReadingTable
 
     rows = {
         name: {
@@ -35,7 +35,7 @@ def show_wordings() -> "pd.DataFrame":
         }
         for name, wording in WORDINGS.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return ReadingTable.from_dict(rows, orient="index")
 
 
 def show_templates() -> "pd.DataFrame":
@@ -44,9 +44,9 @@ def show_templates() -> "pd.DataFrame":
     Returns:
         One row a template: what stands around a prompt of the lesson's files, which is ``{{input}}``.
     """
-    import pandas as pd
+    from prompt_tuning_helpers.evaluation.reading import ReadingTable
 
-    return pd.DataFrame({say("template"): {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
+    return ReadingTable({say("template"): {name: repr(template)[1:-1] for name, template in TEMPLATES.items()}})
 
 
 def show_methods(comparison: Comparison) -> "pd.DataFrame":

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..language import listed, paragraph, say, whole
+from ..paragraphs import in_paragraphs
 from ..plots.style import clauses
 from ..sentences import list_machines
 from .facts import (
@@ -29,6 +30,7 @@ from .reviews import count_all_reviews, uncertainty
 from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach
 
 
+@in_paragraphs
 def describe_controls(controls: Controls) -> str:
     """Say which soft prompts these are, what they are asked about, and how precise that is.
 
@@ -74,6 +76,7 @@ def describe_controls(controls: Controls) -> str:
     )
 
 
+@in_paragraphs
 def describe_variants(controls: Controls) -> str:
     """Say what the tuned soft prompts are worth, and what remains of that if they are changed in one respect.
 
@@ -132,6 +135,7 @@ def _worth_of_random_moves(controls: Controls) -> str:
     return say("That is {share} of what tuning gained.", share=percent(share))
 
 
+@in_paragraphs
 def describe_geometry(controls: Controls) -> str:
     """Say how many virtual tokens are still nearest to their words, and what that is worth as a finding.
 
@@ -198,6 +202,7 @@ def describe_geometry(controls: Controls) -> str:
     )
 
 
+@in_paragraphs
 def describe_between_seeds(controls: Controls) -> str:
     """Say whether the seeds found the same place.
 
@@ -244,6 +249,7 @@ def describe_between_seeds(controls: Controls) -> str:
     )
 
 
+@in_paragraphs
 def describe_attention(controls: Controls) -> str:
     """Say how much attention the virtual tokens get, before and after tuning.
 
@@ -265,6 +271,7 @@ def describe_attention(controls: Controls) -> str:
     return paragraph(shares, say("(Models like this one direct much attention to whatever stands first.)"))
 
 
+@in_paragraphs
 def describe_transfer(controls: Controls) -> str:
     """Say whether a soft prompt tuned on reviews is a good start for tickets.
 
