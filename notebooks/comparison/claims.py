@@ -139,6 +139,14 @@ def _better(comparison: Comparison) -> list[str]:
             hard=_percent(max(writing)),
             start=_percent(start.written_accuracy),
         ),
+        *(
+            say(
+                "With {rows} training rows and choosing, the soft prompt has {soft}.",
+                rows=rows,
+                soft=_percent(find(comparison, SOFT, rows).accuracy),
+            )
+            for rows in comparison.plan.rows[:-1]
+        ),
     ]
 
 

@@ -16,7 +16,7 @@ def describe_machines(comparison: Comparison) -> str:
         comparison: what ``load`` returns.
     """
     return say(
-        "Accuracies: {machines}. Times and memory: {timed_on}.",
+        "Accuracies on test reviews: {machines}. Times and memory: {timed_on}.",
         machines=list_machines(comparison.machines),
         timed_on=list_machines(comparison.timed_on),
     )

@@ -9,7 +9,7 @@ from prompt_tuning_helpers.evaluation import with_interval
 
 from .hard_prompts import WORDINGS
 from .language import say, whole
-from .methods import TEMPLATES, Method
+from .methods import TEMPLATES, Method, StartingText
 from .results import Comparison, Measured, Searched
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ def show_searches(comparison: Comparison) -> "pd.DataFrame":
     import pandas as pd
 
     by_cell: dict[tuple[str, int], list[Searched]] = {}
-    for found in comparison.searched:
+    # The text that a soft prompt starts from is not searched: it has the template that was chosen for the soft prompt.
+    searched = [found for found in comparison.searched if not isinstance(found.method, StartingText)]
+    for found in searched:
         by_cell.setdefault((say(found.method.title), found.rows), []).append(found)
     rows = {}
     for (title, count), group in by_cell.items():
@@ -152,7 +154,7 @@ def _chosen(times: int, searches: int) -> str:
     """Say how many of the searches chose a candidate."""
     if times == 0:
         return ""
-    return say("yes") if searches == 1 else say("{times} of {searches} times", times=times, searches=searches)
+    return say("yes") if times == searches else say("{times} of {searches} times", times=times, searches=searches)
 
 
 def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":

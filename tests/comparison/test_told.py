@@ -44,12 +44,13 @@ def cell(notebook: str, name: str) -> str:
 def test_the_readme_tells_what_was_measured() -> None:
     text = words((ROOT / "README.md").read_text(encoding="utf-8"))
     for method, name in {
-        "prompt-100": "prompt tuning",
         "prefix-20": "prefix tuning",
         "lora-8": "LoRA",
         "full": "full fine-tuning",
     }.items():
         assert f"{name} ({accuracy(method)})" in text
+    assert f"prompt tuning ({accuracy('prompt-20')} with 20 virtual tokens, {accuracy('prompt-100')} with 100)" in text
+    assert f"prompt tuning is less sure: {accuracy('prompt-100-random')}." in text
     assert f"the best of them has {accuracy('zero-shot')}" in text
     assert f"prompts with examples have {stored().of('few-shot-written').written_accuracy:.3f}" in text
     old, new = on_the_files("prompt-100")

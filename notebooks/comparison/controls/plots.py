@@ -13,6 +13,7 @@ from .facts import (
     LITTLE,
     after_pass,
     attention_to_all,
+    attention_to_first,
     chance_cosine,
     falls,
     hits,
@@ -112,7 +113,7 @@ def _title_of_variants(controls: Controls) -> str:
         return say("Random moves as long do about as well: accuracy {random}, and {tuned} as tuned", **accuracies)
     if share < LITTLE:
         return say(
-            "Which way the vectors moved counts, not how far: accuracy {tuned}, and {random} in random directions",
+            "Distance alone is worth little: accuracy {tuned} as tuned, and {random} after random moves as long",
             **accuracies,
         )
     return say(
@@ -246,14 +247,12 @@ def _title_of_lines(controls: Controls) -> str:
         )
     if found:
         return say(
-            "On {found} of {lines} lines between seeds lies a ridge: accuracy falls by up to {most} points",
+            "On {found} of {lines} lines between seeds, accuracy falls by more than chance: by up to {most} points",
             found=found,
             lines=lines,
             most=most,
         )
-    return say(
-        "No ridge parts the seeds: between two, accuracy falls by {most} points at most, no more than chance", most=most
-    )
+    return say("Between two seeds, accuracy falls by {most} points at most, no more than chance", most=most)
 
 
 def plot_attention(controls: Controls) -> "Figure":
@@ -311,34 +310,12 @@ def plot_attention(controls: Controls) -> "Figure":
 
 
 def _title_of_attention(controls: Controls) -> str:
-    start, tuned, random = (attention_to_all(controls)[state] for state in STATES)
-    shares = {"before": percent(float(np.mean(start))), "after": percent(float(np.mean(tuned)))}
-    if min(tuned) > max(start):
-        if min(tuned) > max(random):
-            return say(
-                "After tuning, the virtual tokens get more attention, {before} before, {after} after; random moves do "
-                "not do that",
-                **shares,
-            )
-        return say(
-            "After tuning, the virtual tokens get more attention, {before} before, {after} after; but random moves do "
-            "about as much",
-            **shares,
-        )
-    if max(tuned) < min(start):
-        if max(tuned) < min(random):
-            return say(
-                "After tuning, the virtual tokens get less attention, {before} before, {after} after; random moves do "
-                "not do that",
-                **shares,
-            )
-        return say(
-            "After tuning, the virtual tokens get less attention, {before} before, {after} after; but random moves do "
-            "about as much",
-            **shares,
-        )
+    everything, first = attention_to_all(controls), attention_to_first(controls)
+    others = {state: percent(float(np.mean(everything[state])) - first[state]) for state in STATES}
     return say(
-        "Tuning hardly changes how much attention the virtual tokens get: {before} before, {after} after", **shares
+        "Beside the first, the virtual tokens get {start} of the attention before tuning, {tuned} after it and "
+        "{random} after random moves",
+        **others,
     )
 
 

@@ -29,6 +29,10 @@ from .results import Controls
 from .reviews import count_all_reviews, uncertainty
 from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach
 
+TOO_SURE = (
+    "It can be lower between them, since soft prompts that are too sure of themselves lose much where they are wrong."
+)
+
 
 @in_paragraphs
 def describe_controls(controls: Controls) -> str:
@@ -126,10 +130,10 @@ def _worth_of_random_moves(controls: Controls) -> str:
     if verdict(hits(controls, TUNED), hits(controls, RANDOM)) < 1:
         return say("That cannot be told from the tuned ones: how far the vectors moved may be all that counts.")
     if share < NOTHING:
-        return say("That is nothing of what tuning gained: which way the vectors moved counts, not how far.")
+        return say("So distance alone gains nothing.")
     if share < LITTLE:
         return say(
-            "That is {share} of what tuning gained: which way the vectors moved counts, not how far.",
+            "That is {share} of what tuning gained: distance alone is worth little.",
             share=percent(share),
         )
     return say("That is {share} of what tuning gained.", share=percent(share))
@@ -225,7 +229,7 @@ def describe_between_seeds(controls: Controls) -> str:
             ),
             paragraph(
                 say(
-                    "At the soft prompts themselves, accuracy is {accuracies}.",
+                    "At the soft prompts themselves, accuracy is {accuracies}; in brackets, the least and the greatest.",
                     accuracies=mean_and_reach([score.accuracy for score in ends]),
                 ),
                 say(
@@ -234,16 +238,19 @@ def describe_between_seeds(controls: Controls) -> str:
                 ),
                 say("So each seed has found a place of its own.")
                 if found == lines
-                else say("So {found} of {lines} lines cross a ridge.", found=found, lines=lines)
+                else say("On {found} of {lines} lines, that is more than chance.", found=found, lines=lines)
                 if found
-                else say("So no ridge parts them."),
+                else say("On no line is that more than chance."),
             ),
-            say(
-                "Loss is {ends} at the ends and {inner} between them; the text that all of them started from has "
-                "{start}.",
-                ends=reach([score.loss for score in ends]),
-                inner=reach([score.loss for score in inner]),
-                start=figure(controls.losses(START)[0]),
+            paragraph(
+                say(
+                    "Loss is {ends} at the ends and {inner} between them; the text that all of them started from has "
+                    "{start}.",
+                    ends=reach([score.loss for score in ends]),
+                    inner=reach([score.loss for score in inner]),
+                    start=figure(controls.losses(START)[0]),
+                ),
+                *([say(TOO_SURE)] if min(score.loss for score in inner) < min(score.loss for score in ends) else []),
             ),
         ]
     )
@@ -260,9 +267,9 @@ def describe_attention(controls: Controls) -> str:
     fair = float(np.mean(everything["tuned"])) / controls.plan.virtual_tokens
     shares = say(
         "At the end of a review, where the answer is about to be given, the virtual tokens get this share of the "
-        "attention, the mean over layers, heads and seeds: before tuning {start}, of which the first has "
-        "{first_of_start}; after it {tuned}, of which the first has {first_of_tuned}; after random moves as long "
-        "{random}, of which the first has {first_of_random}.",
+        "attention, the mean over layers, heads and seeds: before tuning {start} (the first alone "
+        "{first_of_start}), after it {tuned} (the first alone {first_of_tuned}), after random moves as long {random} "
+        "(the first alone {first_of_random}).",
         **{state: percent(float(np.mean(shares))) for state, shares in everything.items()},
         **{f"first_of_{state}": percent(share) for state, share in first.items()},
     )
@@ -286,7 +293,8 @@ def describe_transfer(controls: Controls) -> str:
         others.setdefault(found, []).append(names[start])
     return paragraph(
         say(
-            "After {passes} over the tickets, accuracy on {tickets} held-back ones is {accuracies}.",
+            "After {passes} over the tickets, accuracy on {tickets} held-back ones is {accuracies}; in brackets, the least "
+            "and the greatest over the seeds.",
             passes=count(controls.plan.tickets.num_epochs, "{count} pass", "{count} passes"),
             tickets=controls.tickets,
             accuracies=listed(

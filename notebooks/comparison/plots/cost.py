@@ -161,14 +161,14 @@ def _findings(tuned: list[Measured]) -> tuple[str, str]:
     least, most = (pick(tuned, key=lambda found: _cost(found).saved_bytes) for pick in (min, max))
     return (
         say(
-            "tuning takes from {least} with {fastest} to {most} with {slowest}",
+            "tuning the model takes from {least} with {fastest} to {most} with {slowest}",
             least=unbroken(seconds(_cost(fastest).tuning_seconds)),
             fastest=in_sentence(fastest.method),
             most=unbroken(seconds(_cost(slowest).tuning_seconds)),
             slowest=in_sentence(slowest.method),
         ),
         say(
-            "what is saved takes from {least} with {smallest} to {most} with {largest}",
+            "what tuning it saves takes from {least} with {smallest} to {most} with {largest}",
             least=unbroken(size(_cost(least).saved_bytes)),
             smallest=in_sentence(least.method),
             most=unbroken(size(_cost(most).saved_bytes)),

@@ -155,7 +155,7 @@ def _finding(comparison: Comparison, learning: list[Method], level: list[Measure
         )
     return (
         say(
-            "of {methods} methods that learn, so many beat the best hard prompt: {counts} training rows",
+            "of {methods} methods that learn, so many are shown to beat the best hard prompt: {counts} training rows",
             methods=len(learning),
             counts=listed(counts),
         ),
