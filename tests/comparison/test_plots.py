@@ -290,11 +290,11 @@ def test_a_candidate_that_diverged_is_shown_as_such(comparison: Comparison) -> N
 
 def test_machines_are_named_apart_for_accuracies_and_costs(comparison: Comparison) -> None:
     assert shown.describe_machines(comparison) == (
-        "Accuracies: One, with 1 thread a job. Times and memory: One, with 1 thread a job."
+        "Accuracies on test reviews: One, with 1 thread a job. Times and memory: One, with 1 thread a job."
     )
     mixed = replace(comparison, machines=((GPU, 60), (MACHINE, 3)))
     assert shown.describe_machines(mixed) == (
-        "Accuracies: A GPU, with 2 threads a job (60 results); One, with 1 thread a job (3 results). "
+        "Accuracies on test reviews: A GPU, with 2 threads a job (60 results); One, with 1 thread a job (3 results). "
         "Times and memory: One, with 1 thread a job."
     )
 
@@ -576,7 +576,7 @@ def test_little_data_tells_how_many_beat_the_best_hard_prompt(comparison: Compar
     assert counts[-1] > 0
     one, two, three = (count or "none" for count in counts)
     assert told.startswith(
-        "Of 5 methods that learn, so many beat the best hard prompt: "
+        "Of 5 methods that learn, so many are shown to beat the best hard prompt: "
         f"{one} with 20, {two} with 80 and {three} with 320 training rows."
     )
     assert "LoRA (rank 8): 0.850 (0.800–0.900) with 20 rows" in told  # noqa: RUF001
@@ -627,8 +627,8 @@ def test_each_measured_time_is_a_small_dot(any_comparison: Comparison) -> None:
 def test_costs_are_told_in_two_digits(comparison: Comparison) -> None:
     told = alternative_text(shown.plot_cost(comparison)).replace("\u00a0", " ")
     assert told.startswith(
-        "Tuning takes from 30 s with LoRA (rank 8) to 120 s with full fine-tuning. "
-        "What is saved takes from 46 kB with prompt tuning (20 tokens) to 538 MB with full fine-tuning."
+        "Tuning the model takes from 30 s with LoRA (rank 8) to 120 s with full fine-tuning. "
+        "What tuning it saves takes from 46 kB with prompt tuning (20 tokens) to 538 MB with full fine-tuning."
     )
     assert (
         "prompt tuning (20 tokens): 4 passes of 11 s, tuning 45 s, by single measurements 22 s to 68 s, memory of "

@@ -229,7 +229,8 @@ def describe_between_seeds(controls: Controls) -> str:
             ),
             paragraph(
                 say(
-                    "At the soft prompts themselves, accuracy is {accuracies}; in brackets, the least and the greatest.",
+                    "At the soft prompts themselves, accuracy is {accuracies}; in brackets, the least and the "
+                    "greatest.",
                     accuracies=mean_and_reach([score.accuracy for score in ends]),
                 ),
                 say(
@@ -293,8 +294,8 @@ def describe_transfer(controls: Controls) -> str:
         others.setdefault(found, []).append(names[start])
     return paragraph(
         say(
-            "After {passes} over the tickets, accuracy on {tickets} held-back ones is {accuracies}; in brackets, the least "
-            "and the greatest over the seeds.",
+            "After {passes} over the tickets, accuracy on {tickets} held-back ones is {accuracies}; in brackets, the "
+            "least and the greatest over the seeds.",
             passes=count(controls.plan.tickets.num_epochs, "{count} pass", "{count} passes"),
             tickets=controls.tickets,
             accuracies=listed(
