@@ -189,7 +189,10 @@ def test_names_in_results_stay_english(language: str) -> None:
     job = Measurement(FULL.method("few-shot"), 320, 0, methods.WrittenPrompt("chat", 4, 1))
     assert job.name == "measurement: few-shot, 320 rows, seed 0, chat, 4 examples, draw 2"
     assert job.candidate.describe(say) != job.candidate.describe()
-    assert {part.verdict for claim in judging.judge(comparison(FULL)) for part in claim.parts} <= {*VERDICTS, judging.NONE}
+    assert {part.verdict for claim in judging.judge(comparison(FULL)) for part in claim.parts} <= {
+        *VERDICTS,
+        judging.NONE,
+    }
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,9 @@ from .facts import (
 )
 from .kinds import DEALT, FURTHER, HALF, MOVES, RANDOM, REVIEWS_TUNED, SHUFFLED, START, TUNED
 from .plan import SEARCHED
-from .results import Controls
+from .results import Controls, Score
 from .reviews import count_all_reviews, uncertainty
 from .wording import STARTS_IN_SENTENCES, count, figure, mean_and_reach, percent, reach
-
-TOO_SURE = (
-    "It can be lower between them, since soft prompts that are too sure of themselves lose much where they are wrong."
-)
 
 
 @in_paragraphs
@@ -251,10 +247,21 @@ def describe_between_seeds(controls: Controls) -> str:
                     inner=reach([score.loss for score in inner]),
                     start=figure(controls.losses(START)[0]),
                 ),
-                *([say(TOO_SURE)] if min(score.loss for score in inner) < min(score.loss for score in ends) else []),
+                *_lower_between(ends, inner),
             ),
         ]
     )
+
+
+def _lower_between(ends: list[Score], inner: list[Score]) -> list[str]:
+    if min(score.loss for score in inner) >= min(score.loss for score in ends):
+        return []
+    return [
+        say(
+            "It can be lower between them, since soft prompts that are too sure of themselves lose much where they are "
+            "wrong."
+        )
+    ]
 
 
 @in_paragraphs
