@@ -312,14 +312,14 @@ def describe_transfer(controls: Controls) -> str:
         say(
             "On these, {tuned} is {verdicts}.",
             tuned=names[REVIEWS_TUNED],
-            verdicts=clauses([_better_or_worse(found, listed(starts)) for found, starts in others.items()]),
+            verdicts=clauses([_better_or_worse(found, starts) for found, starts in others.items()]),
         ),
     )
 
 
-def _better_or_worse(found: int, others: str) -> str:
+def _better_or_worse(found: int, starts: list[str]) -> str:
     if found > 0:
-        return say("a better start than {others}", others=others)
+        return say("a better start than {others}", others=listed(starts))
     if found < 0:
-        return say("a worse start than {others}", others=others)
-    return say("not to be told from {others}", others=others)
+        return say("a worse start than {others}", others=listed(starts))
+    return say("not to be told from {others}", others=listed(starts, "{all} or {last}"))
