@@ -30,12 +30,14 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb
 
+ROWS_A_TURN = 24
+
 Rows = list[tuple[list[int], list[int]]]
 
 
-def settings_of(virtual_tokens: int) -> TuningSettings:
-    """Give the lesson's settings, at another length of the soft prompt."""
-    return replace(LOCAL_SETTINGS, num_virtual_tokens=virtual_tokens)
+def settings_of(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> TuningSettings:
+    """Give the lesson's settings, at another length of the soft prompt and number of rows a step."""
+    return replace(LOCAL_SETTINGS, num_virtual_tokens=virtual_tokens, batch_size=rows)
 
 
 def encoded(settings: TuningSettings) -> EncodedRows:
@@ -43,12 +45,18 @@ def encoded(settings: TuningSettings) -> EncodedRows:
     return encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer("smollm2"), settings)
 
 
-def tune_vs_peft(virtual_tokens: int) -> float:
-    """Divide samples per second by PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row."""
-    settings = settings_of(virtual_tokens)
+def tune_vs_peft(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> float:
+    """Divide samples per second by PEFT's: the same rows, batches and optimizer; PEFT pads to the longest row.
+
+    Args:
+        virtual_tokens: of the soft prompt.
+        rows: of a step.
+    """
+    settings = settings_of(virtual_tokens, rows)
     data = encoded(settings)
     ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
-    return in_turn(lambda: [next(ours) for _ in range(3)], lambda: [next(theirs) for _ in range(3)]).speed_up
+    steps = max(1, ROWS_A_TURN // rows)
+    return in_turn(lambda: [next(ours) for _ in range(steps)], lambda: [next(theirs) for _ in range(steps)]).speed_up
 
 
 def onednn_speed_up() -> float:
