@@ -116,7 +116,7 @@ def test_columns_and_rows_keep_different_names(stored: Controls, language: str) 
 
 def shown_texts(controls: Controls) -> list[str]:
     """All texts: of sentences, of tables and in pictures, and those in place of pictures."""
-    texts = [describe(controls) for describe in DESCRIBED]
+    texts: list[str] = [describe(controls) for describe in DESCRIBED]
     for show in SHOWN:
         shown = show(controls)
         texts += map(str, [*shown.index.names, *shown.index, *shown.columns, *shown.to_numpy().ravel()])

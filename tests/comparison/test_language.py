@@ -15,6 +15,7 @@ from comparison.hard_prompts import WORDINGS
 from comparison.language import listed, say, whole
 from comparison.plan import FULL, Measurement
 from comparison.results import Comparison, load, read_reviews
+from comparison.tables import NONE
 from prompt_tuning_helpers.i18n import translations
 
 from ..test_translations import marks_of
@@ -191,7 +192,7 @@ def test_names_in_results_stay_english(language: str) -> None:
     assert job.candidate.describe(say) != job.candidate.describe()
     assert {part.verdict for claim in judging.judge(comparison(FULL)) for part in claim.parts} <= {
         *VERDICTS,
-        judging.NONE,
+        NONE,
     }
 
 
