@@ -30,6 +30,7 @@ from prompt_tuning_helpers import (
     watch,
 )
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, loading, sources
+from prompt_tuning_helpers.engine.epochs import EPOCHS
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.soft_prompt import load
 from prompt_tuning_helpers.lesson import reviews_path
@@ -93,7 +94,8 @@ def lesson() -> Iterator[Lesson]:
         deployment_id = client.deployments.get_id(deployment)
         tuned = ModelInference(deployment_id=deployment_id, api_client=client, params=parameters)
         base = ModelInference(model_id=model, api_client=client, params=parameters)
-        (weights,) = Path(state).rglob("adapter_model.safetensors")
+        found = Path(state).rglob("adapter_model.safetensors")
+        (weights,) = (path for path in found if EPOCHS not in path.parts)  # those of each epoch are kept, too
         endpoint = recorded_endpoint(Path(state))
         assert endpoint is not None
         yield Lesson(connection, endpoint.pid, tuned, base, weights.parent)
