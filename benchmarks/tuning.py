@@ -30,7 +30,7 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb
 
-ROWS_A_TURN = 24
+ROWS_A_TURN = 24  # so that turns take alike, whatever the rows of a step
 
 Rows = list[tuple[list[int], list[int]]]
 

@@ -1,20 +1,17 @@
 """The controls in Spanish and Chinese: their tables of texts, and what is shown with them."""
 
-import ast
 import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pytest
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from comparison import controls as package
@@ -25,6 +22,9 @@ from prompt_tuning_helpers.i18n import translations
 from tests.test_translations import marks_of
 
 from .test_controls_shown import DESCRIBED, PLOTS, SHOWN, texts_of
+from .translated import texts_in_use
+
+pytestmark = pytest.mark.usefixtures("no_chinese_font")
 
 # Texts that ``say`` is not given as literals, by the code that it is given.
 INDIRECT = {
@@ -36,13 +36,6 @@ INDIRECT = {
 }
 # What stays as it is: the text of tokens, and the names of a processor and of a template.
 NAMES = re.compile(r"'[^']*'|NVIDIA|H100|80GB|HBM3|feels")
-
-
-@pytest.fixture(params=["es", "zh"])
-def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    language: str = request.param
-    monkeypatch.setenv("LESSON_LANGUAGE", language)
-    return language
 
 
 @pytest.fixture
@@ -60,30 +53,6 @@ def no_screen() -> None:
     matplotlib.use("agg")
 
 
-@pytest.fixture(autouse=True)
-def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A computer that has none but that of the helpers."""
-    monkeypatch.setattr(fonts, "INSTALLED", ())
-    before = list(fontManager.ttflist)
-    yield
-    fontManager.ttflist[:] = before
-
-
-def texts_in_use() -> set[str]:
-    """All that the controls say."""
-    texts: set[str] = set()
-    for path in Path(package.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-                continue
-            if node.func.id == "say":
-                text = node.args[0]
-                texts |= {str(text.value)} if isinstance(text, ast.Constant) else INDIRECT[ast.unparse(text)]
-            if node.func.id == "count":
-                texts |= {text.value for text in node.args[1:] if isinstance(text, ast.Constant)}  # type: ignore[misc]
-    return texts
-
-
 def said_elsewhere(language: str) -> set[str]:
     """What other tables say, which are asked before or after that of the controls."""
     packages = ("comparison", "comparison.plots", "prompt_tuning_helpers")
@@ -91,7 +60,7 @@ def said_elsewhere(language: str) -> set[str]:
 
 
 def test_a_table_has_what_is_said_and_no_other_table_has(language: str, table: dict[str, str]) -> None:
-    missing = texts_in_use() - said_elsewhere(language)
+    missing = texts_in_use(package, INDIRECT) - said_elsewhere(language)
     assert sorted(missing - set(table)) == [], "not translated"
     assert sorted(set(table) - missing) == [], "never said, or said by another table"
 

@@ -62,13 +62,6 @@ NAMES = {word for name in (*WORDINGS, *methods.TEMPLATES) for word in name.split
 NAMES |= {"LoRA", "TF", "IDF", "MiB", "MB", "kB", "ms", "NVIDIA", "HBM3", "AMD", "EPYC", "GB"}
 
 
-@pytest.fixture(params=LANGUAGES)
-def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    language: str = request.param
-    monkeypatch.setenv("LESSON_LANGUAGE", language)
-    return language
-
-
 @pytest.fixture(scope="module")
 def stored() -> Comparison:
     return load(RESULTS)

@@ -1,17 +1,13 @@
 """The plots of the comparison in Spanish and Chinese: their tables of texts, and what is drawn with them."""
 
-import ast
 import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
 import matplotlib
 import pytest
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
-from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from comparison import plots
@@ -22,6 +18,7 @@ from prompt_tuning_helpers import fonts
 from prompt_tuning_helpers.i18n import translations
 from prompt_tuning_helpers.plots.style import width_of
 from tests.comparison.test_plots import PLOTS, made_up, texts_of
+from tests.comparison.translated import texts_in_use
 from tests.test_translations import marks_of
 
 SAME_EVERYWHERE = {"{sentence}.", "{name}: {values}", "{name}: {values}."}
@@ -38,13 +35,6 @@ INDIRECT = {
 UNITS = re.compile(r"\b(B|kB|MB)\b")
 
 
-@pytest.fixture(params=["es", "zh"])
-def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    language: str = request.param
-    monkeypatch.setenv("LESSON_LANGUAGE", language)
-    return language
-
-
 @pytest.fixture
 def table(language: str) -> dict[str, str]:
     return translations(language, "comparison.plots")
@@ -55,28 +45,8 @@ def no_screen() -> None:
     matplotlib.use("agg")
 
 
-@pytest.fixture
-def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A computer that has none but that of the helpers."""
-    monkeypatch.setattr(fonts, "INSTALLED", ())
-    before = list(fontManager.ttflist)
-    yield
-    fontManager.ttflist[:] = before
-
-
-def texts_in_use() -> set[str]:
-    """All that the plots say."""
-    texts: set[str] = set()
-    for path in Path(plots.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
-                text = node.args[0]
-                texts |= {str(text.value)} if isinstance(text, ast.Constant) else INDIRECT[ast.unparse(text)]
-    return texts
-
-
 def test_a_table_has_what_is_said_and_no_table_above_has(language: str, table: dict[str, str]) -> None:
-    missing = texts_in_use() - set(translations(language, "comparison"))
+    missing = texts_in_use(plots, INDIRECT) - set(translations(language, "comparison"))
     assert sorted(missing - set(table)) == [], "not translated"
     assert sorted(set(table) - missing) == [], "never said, or said by the table of the comparison"
 
@@ -127,7 +97,7 @@ def test_chinese_is_drawn_without_empty_boxes(
 
 def test_the_font_has_every_character_of_the_plots() -> None:
     table, above = translations("zh", "comparison.plots"), translations("zh", "comparison")
-    said = [(table | above)[text] for text in texts_in_use()]
+    said = [(table | above)[text] for text in texts_in_use(plots, INDIRECT)]
     needed = {character for text in said for character in text if not character.isascii()}
     assert needed <= {chr(code) for code in TTFont(fonts.FILE).getBestCmap()}, "see tools/make_font.py"
 

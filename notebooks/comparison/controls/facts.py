@@ -79,8 +79,8 @@ def falls(controls: Controls) -> list[float]:
     return [fall(line)[0] for line in controls.lines]
 
 
-def ridges(controls: Controls) -> int:
-    """Count the lines on which accuracy falls between the soft prompts of two seeds."""
+def clear_falls(controls: Controls) -> int:
+    """Count the lines on which accuracy falls by more than chance between the soft prompts of two seeds."""
     return sum(told for _, told in map(fall, controls.lines))
 
 

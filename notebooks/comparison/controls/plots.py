@@ -15,10 +15,10 @@ from .facts import (
     attention_to_all,
     attention_to_first,
     chance_cosine,
+    clear_falls,
     falls,
     hits,
     mean_accuracy,
-    ridges,
     share_of_gain,
     staying_proves,
     still_nearest,
@@ -239,7 +239,7 @@ def _name_of_line(line: Between) -> str:
 def _title_of_lines(controls: Controls) -> str:
     points = [100 * each for each in falls(controls)]
     most = figure(max(points), 0)
-    found, lines = ridges(controls), len(controls.lines)
+    found, lines = clear_falls(controls), len(controls.lines)
     if found == lines:
         return say(
             "Each seed finds a place of its own: between two, accuracy falls by {points} points",

@@ -13,10 +13,10 @@ from .facts import (
     attention_to_all,
     attention_to_first,
     chance_cosine,
+    clear_falls,
     difference,
     falls,
     hits,
-    ridges,
     share_of_gain,
     staying_proves,
     still_nearest,
@@ -211,7 +211,7 @@ def describe_between_seeds(controls: Controls) -> str:
     """
     ends = [score for line in controls.lines for _, score in (line.points[0], line.points[-1])]
     inner = [score for line in controls.lines for _, score in line.points[1:-1]]
-    found, lines = ridges(controls), len(controls.lines)
+    found, lines = clear_falls(controls), len(controls.lines)
     return "\n".join(
         [
             paragraph(
