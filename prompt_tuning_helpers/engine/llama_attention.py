@@ -56,7 +56,10 @@ class Attention(Protocol):
     """How the tokens of one layer attend to each other."""
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]``; return ``[N, heads * D]``."""
+        """Attend with ``[M, heads, D]`` to ``[M, kv_heads, D]``; return ``[N, heads * D]``.
+
+        The first N of M tokens count; the others only fill up.
+        """
         ...
 
 
@@ -82,23 +85,27 @@ class TrainingAttention:
         # For each slot, the token that goes there; the padding gets what comes after all tokens, a row of zeros.
         self._sources = torch.full((batch * longest,), len(row), device=device)  # [B * L]
         self._sources[self._slots] = torch.arange(len(row), device=device)
-        self._prefix_length, self._batch, self._longest, self._scale = prefix_length, batch, longest, scale
+        self._prefix_length, self._tokens, self._scale = prefix_length, len(row), scale
+        self._batch, self._longest = batch, longest
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]``; return ``[N, heads * D]``."""
-        length = self._prefix_length
-        prefix_queries = queries[:length].transpose(0, 1)[None]  # [1, heads, P, D]
-        prefix_keys = keys[:length].transpose(0, 1)[None]  # [1, kv_heads, P, D]
-        prefix_values = values[:length].transpose(0, 1)[None]  # [1, kv_heads, P, D]
+        """Attend with ``[M, heads, D]`` to ``[M, kv_heads, D]``; return ``[N, heads * D]``."""
+        parts = [self._prefix_length, self._tokens, len(queries) - self._prefix_length - self._tokens]
+        (prefix_queries, own_queries), (prefix_keys, own_keys), (prefix_values, own_values) = (
+            each.split(parts)[:2] for each in (queries, keys, values)
+        )
+        prefix_queries = prefix_queries.transpose(0, 1)[None]  # [1, heads, P, D]
+        prefix_keys = prefix_keys.transpose(0, 1)[None]  # [1, kv_heads, P, D]
+        prefix_values = prefix_values.transpose(0, 1)[None]  # [1, kv_heads, P, D]
         prefix_outputs = _attend(prefix_queries, prefix_keys, prefix_values, self._scale, causal=True)
         prefix_outputs = prefix_outputs[0].transpose(0, 1)  # [P, heads, D]
-        row_keys = self._after_prefix(prefix_keys, keys[length:])  # [B, kv_heads, P + L, D]
-        row_values = self._after_prefix(prefix_values, values[length:])  # [B, kv_heads, P + L, D]
-        row_queries = self._pad(queries[length:])  # [B, heads, L, D]
+        row_keys = self._after_prefix(prefix_keys, own_keys)  # [B, kv_heads, P + L, D]
+        row_values = self._after_prefix(prefix_values, own_values)  # [B, kv_heads, P + L, D]
+        row_queries = self._pad(own_queries)  # [B, heads, L, D]
         row_outputs = _attend(row_queries, row_keys, row_values, self._scale, self._mask)  # [B, heads, L, D]
         row_outputs = row_outputs.transpose(1, 2).reshape(self._batch * self._longest, -1)  # [B * L, heads * D]
         row_outputs = row_outputs.index_select(0, self._slots)  # [T, heads * D]
-        return torch.cat([prefix_outputs.reshape(length, -1), row_outputs])  # [N, heads * D]
+        return torch.cat([prefix_outputs.flatten(1), row_outputs])  # [N, heads * D]
 
     def _after_prefix(self, prefix: Tensor, packed: Tensor) -> Tensor:
         """Put rows ``[T, kv_heads, D]`` after the prefix ``[1, kv_heads, P, D]``: ``[B, kv_heads, P + L, D]``."""
@@ -128,14 +135,15 @@ class CachedAttention:
         self._layer, self._caches, self._lengths, self._masks, self._scale = layer, caches, lengths, masks, scale
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attend with ``[N, heads, D]`` to ``[N, kv_heads, D]`` and the caches; return ``[N, heads * D]``."""
+        """Attend with ``[M, heads, D]`` to ``[M, kv_heads, D]`` and the caches; return ``[N, heads * D]``."""
         outputs = []
+        tokens = sum(self._lengths)
         for cache, mask, own_queries, own_keys, own_values in zip(
             self._caches,
             self._masks,
-            queries.split(self._lengths),  # [n, heads, D] each
-            keys.split(self._lengths),  # [n, kv_heads, D] each
-            values.split(self._lengths),  # [n, kv_heads, D] each
+            queries[:tokens].split(self._lengths),  # [n, heads, D] each
+            keys[:tokens].split(self._lengths),  # [n, kv_heads, D] each
+            values[:tokens].split(self._lengths),  # [n, kv_heads, D] each
             strict=True,
         ):
             new = own_queries.shape[0]
