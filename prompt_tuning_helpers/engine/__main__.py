@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .settings import Precision
+
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, help="Prompt tuning on a frozen language model."
 )
@@ -54,6 +56,12 @@ def tune(
         int | None,
         typer.Option(metavar="PID", min=1, help="stop, with a checkpoint, once this process, the parent, is gone"),
     ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            envvar="LOCAL_WATSONX_PRECISION", help="of products; auto tries bfloat16 where the processor has it"
+        ),
+    ] = Precision.AUTO,
 ) -> None:
     """Tune a soft prompt; run again on the same folder to resume after an interruption."""
     from .errors import EngineError
@@ -69,7 +77,7 @@ def tune(
         raise SystemExit(error.message) from None
     except OSError as error:
         raise SystemExit(f"The job cannot be written to {folder}: {error}. Name another folder.") from None
-    raise SystemExit(run_job(folder, show=data is not None, parent=parent))
+    raise SystemExit(run_job(folder, show=data is not None, parent=parent, precision=precision))
 
 
 @app.command()

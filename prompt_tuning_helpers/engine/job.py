@@ -31,7 +31,7 @@ from .job_folder import (
 )
 from .memory import keep_freed_memory
 from .metrics import MetricsReader, MetricsWriter
-from .settings import TuningSettings
+from .settings import Precision, TuningSettings
 from .verdict import NEXT_STEP, VERDICT, Step, are_labels, cost_of_guessing, judge
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
+def run_job(folder: Path, show: bool = False, parent: int | None = None, precision: Precision = Precision.AUTO) -> int:
     """Do the job in a folder; resume it from its last checkpoint if there is one.
 
     A second process on the same folder waits for the first. SIGTERM ends the job after the update it is in, with a
@@ -53,6 +53,7 @@ def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
         folder: holds ``job.json``.
         show: whether to print the loss of each epoch.
         parent: number of the process that started this one, if the job is not to outlive it.
+        precision: what the job multiplies in, by default bfloat16 where that is faster and close enough.
 
     Returns:
         The process's exit code: ``DONE``, ``FAILED``, ``STOPPED`` or ``CANNOT_WRITE``.
@@ -70,12 +71,12 @@ def run_job(folder: Path, show: bool = False, parent: int | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     keep_freed_memory()
     try:
-        return _run(folder, should_stop, show)
+        return _run(folder, should_stop, show, precision)
     except Exception as error:  # whatever it is, whoever waits for this job must learn of it
         return _fail(folder, *_describe(error))
 
 
-def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
+def _run(folder: Path, should_stop: Callable[[], bool], show: bool, precision: Precision) -> int:
     from .tune import TuningStopped
 
     rank = _join_group()
@@ -84,15 +85,16 @@ def _run(folder: Path, should_stop: Callable[[], bool], show: bool) -> int:
             return DONE
         (folder / FAILURE).unlink(missing_ok=True)
         try:
-            _tune(folder, Job.read(folder), rank, should_stop, show)
+            _tune(folder, Job.read(folder), rank, should_stop, show, precision)
         except TuningStopped:
             return STOPPED
     return DONE
 
 
-def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], show: bool) -> None:
+def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], show: bool, precision: Precision) -> None:
     import torch.distributed as dist
 
+    from .precision import choose
     from .tune import Progress, steps_per_epoch, tune
 
     examples = rows.read_rows(job.data)
@@ -123,7 +125,12 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
         if show and progress.ends_epoch:
             print(f"epoch {progress.epoch + 1}  step {progress.step}/{progress.steps}  loss {progress.loss:.4f}")
 
-    tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
+    def say(message: str) -> None:
+        if rank == 0:
+            print(message, flush=True)
+
+    with choose(loaded, prompt, data, job.settings, precision, say):
+        tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
     if rank == 0:
         _report_verdict(folder, data, job.settings)
         soft_prompt.save(folder / SOFT_PROMPT, tuned, job.model_id, job.settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 
 from .errors import UnusableSettings
 
@@ -10,6 +11,14 @@ LARGEST_COUNT = 2**31 - 1
 LARGEST_RATE = 100.0
 MOST_EPOCHS = 50  # the hosted service's limit, for what is chosen or kept without being asked for
 SEEDS = 2**63  # what torch takes
+
+
+class Precision(StrEnum):
+    """What a run may multiply in: it says how fast a machine computes, not what, so it is no setting of a tuning."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ class Trainer:
         """Return the soft prompt as it stands, ``[P, H]``."""
         return self._prompt.detach()
 
+    @property
+    def gradient(self) -> Tensor:
+        """Return the gradient of the last step, ``[P, H]``; the next step replaces it."""
+        assert self._prompt.grad is not None
+        return self._prompt.grad
+
     def step(self, indices: list[int], learning_rate_factor: float = 1.0) -> float:
         """Take one step of the optimizer.
 

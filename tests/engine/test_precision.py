@@ -1,0 +1,139 @@
+"""Products in bfloat16: what they change, and when a tuning job takes them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, precision
+from prompt_tuning_helpers.engine.errors import UnusableSettings
+from prompt_tuning_helpers.engine.job import run_job
+from prompt_tuning_helpers.engine.job_folder import JobFailure
+from prompt_tuning_helpers.engine.linear import FrozenLinear
+from prompt_tuning_helpers.engine.loading import SMALL
+from prompt_tuning_helpers.engine.precision import TOLERANCE, Trial, choose, try_bfloat16
+from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
+from prompt_tuning_helpers.engine.settings import Precision
+from prompt_tuning_helpers.engine.soft_prompt import initialise
+from prompt_tuning_helpers.engine.trainer import Trainer
+
+FAST = Trial(2.0, 0.05)
+LONG = 40  # epochs: enough steps for a trial to be worth it
+
+
+def product(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return FrozenLinear(weight)(inputs)
+
+
+def test_rounded_products_are_near_the_exact_ones_and_end_with_the_block() -> None:
+    inputs, weight = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in ((64, 96), (160, 96)))
+    exact = product(inputs, weight)
+    with onednn.rounded_products():
+        rounded = product(inputs, weight)
+    assert rounded.dtype == torch.float32
+    if onednn.can_round():
+        expected = F.linear(inputs.bfloat16().float(), weight.bfloat16().float())
+        torch.testing.assert_close(rounded, expected)
+        assert not torch.allclose(rounded, exact, atol=1e-4)
+    else:
+        torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.1)
+    assert torch.equal(product(inputs, weight), exact)
+
+
+def test_other_products_than_the_layers_own_are_never_rounded() -> None:
+    inputs, weight = torch.randn(64, 96), torch.randn(96, 160)
+    exact = inputs @ weight
+    with onednn.rounded_products():
+        product(inputs, weight.t())
+        assert torch.equal(inputs @ weight, exact)
+
+
+@pytest.mark.parametrize(
+    ("speed_up", "difference", "passed"),
+    [
+        (1.5, 0.05, True),
+        (1.1, 0.0, False),  # hardly faster
+        (3.0, TOLERANCE + 0.01, False),  # too rough
+        (3.0, float("nan"), False),
+    ],
+)
+def test_bfloat16_has_to_be_faster_and_close_enough(speed_up: float, difference: float, passed: bool) -> None:
+    assert Trial(speed_up, difference).passed is passed
+
+
+def test_a_trial_leaves_the_soft_prompt_as_it_is(training_file: Path, settings: TuningSettings) -> None:
+    loaded = loading.load("tiny")
+    data = encode_rows(read_rows(training_file), loaded.tokenizer, settings)
+    start = initialise(loaded.model, loaded.tokenizer, settings)
+    trainer = Trainer(loaded.model, start, data, settings)
+    trial = try_bfloat16(trainer, [0, 1])
+    assert torch.equal(trainer.prompt, start)
+    assert trial.speed_up > 0
+    assert (0 < trial.difference < 1) if onednn.can_round() else (0 <= trial.difference < 1)
+
+
+@pytest.fixture
+def rounded_in(
+    training_file: Path, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[bool, list[str]]]:
+    """Choose for a run; tell whether its products are rounded, and what was said."""
+
+    def choose_for(
+        asked: Precision,
+        trial: Trial | None = None,
+        can_round: bool = True,
+        parameters: int = SMALL,
+        epochs: int = LONG,
+    ) -> tuple[bool, list[str]]:
+        def try_it(*_: object) -> Trial:
+            assert trial, "there should be no trial"
+            return trial
+
+        monkeypatch.setattr(precision, "try_bfloat16", try_it)
+        monkeypatch.setattr(onednn, "can_round", lambda: can_round)
+        loaded = replace(loading.load("tiny"), parameters=parameters)
+        run = replace(settings, num_epochs=epochs)
+        data = encode_rows(read_rows(training_file), loaded.tokenizer, run)
+        said: list[str] = []
+        with choose(loaded, initialise(loaded.model, loaded.tokenizer, run), data, run, asked, said.append):
+            return onednn._rounds, said
+
+    return choose_for
+
+
+def test_a_run_takes_bfloat16_if_its_trial_says_so(rounded_in: Callable[..., tuple[bool, list[str]]]) -> None:
+    assert rounded_in(Precision.AUTO, FAST) == (
+        True,
+        [
+            "With products in bfloat16 a step is 2.00 times as fast, and its gradient 5.0% away from that in float32. "
+            "The run uses it."
+        ],
+    )
+    rounded, (said,) = rounded_in(Precision.AUTO, Trial(1.0, 0.05))
+    assert not rounded
+    assert said.endswith("The run stays with float32.")
+
+
+@pytest.mark.parametrize("because", [{"can_round": False}, {"parameters": SMALL - 1}, {"epochs": 1}])
+def test_there_is_no_trial_where_nothing_is_to_be_gained(
+    because: dict[str, int], rounded_in: Callable[..., tuple[bool, list[str]]]
+) -> None:
+    assert rounded_in(Precision.AUTO, **because) == (False, [])
+
+
+def test_what_is_asked_for_is_taken_without_a_trial(rounded_in: Callable[..., tuple[bool, list[str]]]) -> None:
+    assert rounded_in(Precision.FLOAT32) == (False, [])
+    assert rounded_in(Precision.BFLOAT16) == (True, [])
+    with pytest.raises(UnusableSettings, match="no instructions for bfloat16"):
+        rounded_in(Precision.BFLOAT16, can_round=False)
+
+
+def test_a_job_says_what_precision_it_cannot_have(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "can_round", lambda: False)
+    assert run_job(job, precision=Precision.BFLOAT16) != 0
+    failure = JobFailure.read(job)
+    assert failure is not None
+    assert "Choose the precision auto" in failure.message
