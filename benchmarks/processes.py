@@ -16,9 +16,9 @@ from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import read_rows
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
-STEPS = 8
+STEPS = 6
 NOT_COUNTED = 2  # of the first steps, in which memory is first taken
-ROUNDS = 3
+ROUNDS = 2
 PASSED_ON = ("num_virtual_tokens", "init_method", "init_text", "verbalizer", "max_output_tokens")
 
 
@@ -69,7 +69,7 @@ def seconds_per_step(processes: int, threads: int, batch_size: int, model: str) 
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         settings = {name: getattr(LOCAL_SETTINGS, name) for name in PASSED_ON}
         command = [sys.executable, *(launcher if processes > 1 else []), "-m", "prompt_tuning_helpers.engine", "tune"]
-        command += [str(job), "--data", str(data), "--model", model]
+        command += [str(job), "--data", str(data), "--model", model, "--precision", "float32"]
         for name, value in {**settings, "num_epochs": 1, "batch_size": batch_size}.items():
             command += ["--setting", f"{name}={value}"]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}

@@ -9,12 +9,15 @@ import statistics
 import sys
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, TuningSettings, loading
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
+from prompt_tuning_helpers.engine.precision import choose
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
+from prompt_tuning_helpers.engine.settings import Precision
 from prompt_tuning_helpers.engine.soft_prompt import initialise, save
 from prompt_tuning_helpers.engine.tune import tune
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
@@ -64,7 +67,7 @@ def tune_soft_prompt(file: Path, settings: TuningSettings, folder: Path) -> floa
         folder: of the soft prompt; must not exist.
 
     Returns:
-        The seconds from loaded weights to the soft prompt.
+        The seconds from loaded weights to the soft prompt; in the numbers that a job would choose.
     """
     loaded = loading.load("smollm2")
     data = encode_rows(read_rows(file), loaded.tokenizer, settings)
@@ -72,7 +75,8 @@ def tune_soft_prompt(file: Path, settings: TuningSettings, folder: Path) -> floa
 
     def work() -> None:
         nonlocal prompt
-        prompt = tune(loaded.model, prompt, data, settings)
+        with choose(loaded, prompt, data, settings, Precision.AUTO, partial(print, file=sys.stderr)):
+            prompt = tune(loaded.model, prompt, data, settings)
 
     took = seconds(work)
     save(folder, prompt, "smollm2", settings)

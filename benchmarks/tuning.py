@@ -21,6 +21,7 @@ from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.linear import FrozenLinear
+from prompt_tuning_helpers.engine.precision import Trial, try_bfloat16
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 from prompt_tuning_helpers.engine.trainer import Trainer
@@ -30,7 +31,7 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb
 
-ROWS_A_TURN = 24  # so that turns take alike, whatever the rows of a step
+ROWS_A_TURN = 16  # so that turns take alike, whatever the rows of a step
 
 Rows = list[tuple[list[int], list[int]]]
 
@@ -57,6 +58,16 @@ def tune_vs_peft(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> 
     ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
     steps = max(1, ROWS_A_TURN // rows)
     return in_turn(lambda: [next(ours) for _ in range(steps)], lambda: [next(theirs) for _ in range(steps)]).speed_up
+
+
+def bfloat16(rounds: int = 5) -> Trial:
+    """Compare a step in float32 and in bfloat16 as a tuning job does, over several minibatches; give medians."""
+    data = encoded(LOCAL_SETTINGS)
+    loaded = loading.load("smollm2")
+    trainer = Trainer(loaded.model, initialise(loaded.model, loaded.tokenizer, LOCAL_SETTINGS), data, LOCAL_SETTINGS)
+    batches = (indices for _, indices in minibatches(len(data.rows), LOCAL_SETTINGS))
+    trials = [try_bfloat16(trainer, indices) for indices in islice(batches, rounds)]
+    return Trial(*(statistics.median(getattr(trial, name) for trial in trials) for name in ("speed_up", "difference")))
 
 
 def onednn_speed_up() -> float:

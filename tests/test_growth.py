@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.growth import report, tunings
-from benchmarks.growth.__main__ import IMAGES, PAGE, PARTS, read_points, write_points
+from benchmarks.growth.__main__ import IMAGES, PAGE, read_points, write_points
+from benchmarks.growth.parts import PARTS
 from benchmarks.growth.point import Point, memory_growth, timed
 
 POINTS = [
@@ -29,6 +30,12 @@ def test_the_table_has_a_column_for_each_size_and_says_how_much_the_largest_take
         "|---|---|---|---|\n"
         "| first token, s | 0.25 |  |  |\n"
     )
+
+
+def test_the_steepest_figure_counts_of_those_that_have_two_sizes() -> None:
+    assert report.steepest(POINTS[:3]) == pytest.approx(20 / 10)
+    level = [Point("tuning", "start", size, 1.0, "s") for size in (300, 3_000)]
+    assert report.steepest(level) == pytest.approx(1 / 10)
 
 
 def test_a_new_table_replaces_the_old_one(tmp_path: Path) -> None:

@@ -1,10 +1,24 @@
 """The benchmark of time to accuracy: when a goal counts as reached, and that each method trains what it says."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 import torch
 
 from benchmarks import time_to_accuracy
-from benchmarks.time_to_accuracy import CANDIDATES, Run, begin, measure, updates_to_goal
+from benchmarks.time_to_accuracy import (
+    CANDIDATES,
+    CHOSEN,
+    SEEDS,
+    Run,
+    begin,
+    measure,
+    runs_of,
+    seconds_to_goal,
+    updates_to_goal,
+)
 from prompt_tuning_helpers.engine import loading
 from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
@@ -56,3 +70,34 @@ def test_a_run_is_followed_every_five_updates(monkeypatch: pytest.MonkeyPatch) -
     run = measure("prompt tuning", 0.02, 10, 0)
     assert list(run.accuracy) == [5, 10]
     assert all(0 <= value <= 1 for value in run.accuracy.values())
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """All runs of what is chosen; prompt tuning gets to the goal after 55 updates, full fine-tuning after 30."""
+    runs = []
+    for method, rate, updates in CHOSEN:
+        reached = {"prompt tuning": 55, "LoRA": 1_000, "full fine-tuning": 30}[method]
+        accuracy = {step: 0.95 if step >= reached else 0.5 for step in range(5, updates + 1, 5)}
+        runs += [Run(method, rate, updates, seed, accuracy) for seed in SEEDS]
+    path = tmp_path / "build" / "runs.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs), encoding="utf-8")
+    monkeypatch.setattr(time_to_accuracy, "RESULTS", path)
+    return runs
+
+
+def test_runs_that_are_kept_are_not_made_again(kept: list[Run]) -> None:
+    assert [run for alike in runs_of(CHOSEN).values() for run in alike] == kept
+
+
+def test_seconds_to_the_goal_are_updates_times_their_seconds(kept: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda methods: dict.fromkeys(methods, 2.0))
+    assert seconds_to_goal() == {"prompt": 110.0, "lora": None, "full": 60.0}
+
+
+def test_what_is_chosen_is_among_the_candidates() -> None:
+    assert {method for method, _, _ in CHOSEN} == set(CANDIDATES)
+    for method, rate, updates in CHOSEN:
+        assert rate in CANDIDATES[method][0]
+        assert updates in CANDIDATES[method][1]

@@ -7,23 +7,17 @@ measures a part alone, or some sizes of it; what is not measured keeps its earli
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
-from prompt_tuning_helpers.engine.sources import quiet_libraries
-
-from . import prompts, report, runtimes, tunings
+from . import report
+from .parts import PARTS, prepare
 from .point import Point
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "build" / "growth.jsonl"
 PAGE = ROOT / "docs" / "growth.md"
 IMAGES = ROOT / "docs" / "images"
-
-PARTS = {"tuning": tunings, "runtime": runtimes, "prompt": prompts}
 
 
 def main() -> None:
@@ -34,10 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {unknown.pop()!r}; there are {', '.join(PARTS)}")
-    # One thread each: what threads wait for each other would count as work.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    quiet_libraries()
+    prepare()
     points = read_points(OUTPUT)
     for part in arguments.parts or PARTS:
         for size in arguments.sizes or PARTS[part].SIZES:

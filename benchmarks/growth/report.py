@@ -44,6 +44,26 @@ def growth(values: dict[int, float]) -> str:
     return f"{factor:.3g} times for {largest / before:g} times"
 
 
+def steepest(points: Iterable[Point]) -> float:
+    """Give the largest growth of any figure of a part from its smallest size to its largest, over the sizes' growth.
+
+    Args:
+        points: of one part.
+
+    Returns:
+        1 if that figure grew in proportion, less if it grew less.
+    """
+    by_figure: dict[str, dict[int, float]] = {}
+    for point in points:
+        by_figure.setdefault(point.what, {})[point.size] = point.value
+    ratios = []
+    for values in by_figure.values():
+        smallest, largest = min(values), max(values)
+        if smallest < largest and values[smallest] > 0:
+            ratios.append(values[largest] / values[smallest] / (largest / smallest))
+    return max(ratios)
+
+
 def each_more(values: dict[int, float], unit: str) -> str:
     """Say what each row, record or token costs between the two largest sizes; empty for a single size."""
     if len(values) < 2:

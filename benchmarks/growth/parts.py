@@ -1,0 +1,35 @@
+"""The parts that are measured, all of them or, for ``make bench``, in brief."""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+
+from prompt_tuning_helpers.engine.sources import quiet_libraries
+
+from . import prompts, report, runtimes, tunings
+
+PARTS = {"tuning": tunings, "runtime": runtimes, "prompt": prompts}
+FEW = 2  # sizes of each part, the smallest
+
+
+def prepare() -> None:
+    """Make this process and what it starts compute on one thread: what threads wait for each other counts as work."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    quiet_libraries()
+
+
+def in_brief() -> dict[str, float]:
+    """Measure each part's smallest sizes, in a process of its own.
+
+    Returns:
+        The growth of the figure of each part that grows most, over that of the sizes.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), prepare) as pool:
+        return {part: pool.submit(_steepest, part).result() for part in PARTS}
+
+
+def _steepest(part: str) -> float:
+    return report.steepest([point for size in PARTS[part].SIZES[:FEW] for point in PARTS[part].measure(size)])
