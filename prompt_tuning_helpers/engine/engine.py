@@ -16,7 +16,7 @@ from .chat import render
 from .defaults import default_settings
 from .embedding_scale import embedding_rms
 from .errors import EngineError, UnavailableModel
-from .settings import Generation, GenerationParameters, TuningSettings, check_settings
+from .settings import Generation, GenerationParameters, Precision, TuningSettings, check_settings
 
 if TYPE_CHECKING:
     from .generate import Generator
@@ -208,11 +208,12 @@ def _facts(source: str) -> dict[str, Any]:
     }
 
 
-def tune_command(job_folder: Path) -> list[str]:
+def tune_command(job_folder: Path, precision: Precision = Precision.AUTO) -> list[str]:
     """Give the command line of a tuning job's process, which does not outlive this one; ``job.py`` says what it leaves.
 
     Args:
         job_folder: holds ``job.json``.
+        precision: what the job multiplies in; by default bfloat16 where that is faster and close enough.
     """
     command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job_folder)]
-    return [*command, "--parent", str(os.getpid())]
+    return [*command, "--parent", str(os.getpid()), "--precision", precision.value]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from filelock import FileLock, Timeout
 
 from .._files import PRIVATE_FILE
+from ..engine.settings import Precision
 from ..engine.sources import DEFAULT_SOURCE
 from .commands.environment import env
 from .commands.kept import models
@@ -51,6 +53,13 @@ def serve(
             "MODEL.",
         ),
     ] = False,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            envvar="LOCAL_WATSONX_PRECISION",
+            help="What trainings multiply in; auto tries bfloat16 where the processor has it.",
+        ),
+    ] = Precision.AUTO,
     test_controls: Annotated[
         bool,
         typer.Option(
@@ -65,7 +74,7 @@ def serve(
     while_used: Annotated[bool, typer.Option("--while-used", hidden=True)] = False,  # for connect()
 ) -> None:
     """Run in the foreground until Ctrl-C."""
-    from ..engine import Engine
+    from ..engine import Engine, tune_command
     from .controls import Controls
     from .server import serve as run_server
     from .server import write_logs
@@ -82,6 +91,7 @@ def serve(
             folder,
             Engine(selection.models),
             port,
+            partial(tune_command, precision=precision),
             on_started=lambda endpoint: _announce(endpoint, folder.root),
             while_used=while_used,
             aliases=selection.aliases,

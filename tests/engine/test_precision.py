@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, precision
+from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, precision, tune_command
 from prompt_tuning_helpers.engine.errors import UnusableSettings
 from prompt_tuning_helpers.engine.job import run_job
 from prompt_tuning_helpers.engine.job_folder import JobFailure
@@ -137,3 +137,8 @@ def test_a_job_says_what_precision_it_cannot_have(job: Path, monkeypatch: pytest
     failure = JobFailure.read(job)
     assert failure is not None
     assert "Choose the precision auto" in failure.message
+
+
+def test_a_runtimes_jobs_are_told_its_precision() -> None:
+    assert tune_command(Path("job"), Precision.FLOAT32)[-2:] == ["--precision", "float32"]
+    assert tune_command(Path("job"))[-2:] == ["--precision", "auto"]
