@@ -54,6 +54,8 @@ METHODS = {
     "two_processes_32rows": ("", "two processes over one, as above, at 32 rows a step"),
     "two_threads_32rows": ("", "two threads over one, as above, at 32 rows a step"),
     "serve_ready_s": ("at most 3", "seconds from process start to the first answer, warm cache"),
+    "connect_s": ("at most 0.3", "seconds of connect() to a runtime that runs"),
+    "import_s": ("at most 0.5", "seconds to import the helpers, beyond the SDK"),
     "load_requests_per_s": ("", "generation requests per second from 8 clients while a training runs, tiny model"),
     "load_p99_ms": ("", "milliseconds within which 99 % of these 8,000 requests were answered"),
     "load_errors": ("0", "requests among these that were not answered"),
@@ -118,6 +120,8 @@ def tuning_memory() -> Figures:
 def runtime() -> Figures:
     """Measure how soon the runtime answers, and how it bears a load."""
     yield "serve_ready_s", serving.serve_ready_s()
+    yield "connect_s", serving.connect_s()
+    yield "import_s", serving.import_s()
     borne = load.load()
     yield "load_requests_per_s", borne.requests_per_s
     yield "load_p99_ms", borne.percentile_ms(99)

@@ -44,6 +44,12 @@ EXAMPLES = 10  # of a few-shot prompt
 LOAD_REQUESTS = 50
 RIVALS_PROMPTS = 48  # that transformers and PEFT answer, too, which takes seconds for each few
 FEW_SHOT_PROMPTS = 16
+IMPORT = """
+import ibm_watsonx_ai.experiment, ibm_watsonx_ai.foundation_models, ibm_watsonx_ai.helpers, time
+began = time.perf_counter()
+import prompt_tuning_helpers
+print(time.perf_counter() - began)
+"""
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,22 @@ def prompts_and_labels() -> tuple[list[str], list[str]]:
 def serve_ready_s() -> float:
     """Time the runtime from its process's start to its first answer, with a warm cache, in seconds; median of 5."""
     return median(_start_and_ask() for _ in range(5))
+
+
+def connect_s() -> float:
+    """Time ``connect()`` where a runtime runs already, in seconds; median of 5."""
+    with tempfile.TemporaryDirectory() as state:
+        connect(model="tiny", state=state)
+        try:
+            return median(seconds(lambda: connect(model="tiny", state=state)) for _ in range(5))
+        finally:
+            _run_cli("stop", "--state", state)
+
+
+def import_s() -> float:
+    """Time the import of the helpers after that of the SDK, each time in a new process, in seconds; median of 5."""
+    command = [sys.executable, "-c", IMPORT]
+    return median(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(5))
 
 
 def tutorial_s() -> float:
