@@ -1,8 +1,9 @@
 """Lets the linear layers of a network of transformers multiply by oneDNN, which comes with PyTorch.
 
 In float32, PyTorch multiplies by MKL, which reaches less than half of what an AMD processor can do: on two cores of an
-EPYC, forward and gradient of SmolLM2-135M were 1.75 times as fast by oneDNN (`onednn_speed_up` of `make bench`). The
-sums are the same, in another order.
+EPYC, forward and gradient of SmolLM2-135M were 1.75 times as fast by oneDNN (`onednn_speed_up` of `make bench`). On
+those of an Intel Xeon they were 0.9 times as fast; but what MKL gives depends on where in memory the numbers lie, so
+that the same run would not always give the same soft prompt. The sums are the same, in another order.
 
 Inside ``rounded_products``, numbers are rounded to bfloat16 before they are multiplied, which processors with
 instructions for that do several times as fast. Sums and results stay in float32.
@@ -18,6 +19,8 @@ from torch import Tensor
 
 _IS_THERE = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
 _BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # as PyTorch calls what a processor can do
+
+IS_INTEL = "Intel" in str(torch.cpu.get_capabilities().get("cpu_name", ""))
 
 _rounds = False  # whether numbers are rounded before they are multiplied
 
