@@ -57,7 +57,7 @@ METHODS = {
     "connect_s": ("at most 0.3", "seconds of connect() to a runtime that runs"),
     "import_s": ("at most 0.5", "seconds to import the helpers, beyond the SDK"),
     "load_requests_per_s": ("", "generation requests per second from 8 clients while a training runs, tiny model"),
-    "load_p99_ms": ("", "milliseconds within which 99 % of these 8,000 requests were answered"),
+    "load_p99_ms": ("", "milliseconds within which 99 % of these 4,000 requests were answered"),
     "load_errors": ("0", "requests among these that were not answered"),
     "load_mixed_up": ("0", "answers among these that differ from what the same prompt gets alone"),
     "load_memory": ("at most 1.05", "memory of the server after these requests over before"),

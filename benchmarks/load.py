@@ -24,7 +24,7 @@ from prompt_tuning_helpers.lesson import reviews_path
 from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, stop_recorded
 
 CLIENTS = 8
-REQUESTS = 1000
+REQUESTS = 500
 WARM_UP_REQUESTS = 25
 PROMPTS = 40
 INIT_TEXTS = ("Is the customer satisfied?", "Once upon a time there was a dog.")

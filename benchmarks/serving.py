@@ -41,8 +41,8 @@ from .measure import in_turn, seconds
 
 NEW_TOKENS = 10
 EXAMPLES = 10  # of a few-shot prompt
-LOAD_REQUESTS = 50
-RIVALS_PROMPTS = 48  # that transformers and PEFT answer, too, which takes seconds for each few
+LOAD_REQUESTS = 30
+RIVALS_PROMPTS = 32  # that transformers and PEFT answer, too, which takes seconds for each few
 FEW_SHOT_PROMPTS = 16
 IMPORT = """
 import ibm_watsonx_ai.experiment, ibm_watsonx_ai.foundation_models, ibm_watsonx_ai.helpers, time

@@ -65,10 +65,10 @@ def test_each_method_trains_its_own_part(method: str, monkeypatch: pytest.Monkey
         assert changed == set(before)
 
 
-def test_a_run_is_followed_every_five_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_half_of_a_run_is_followed_every_five_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
-    run = measure("prompt tuning", 0.02, 10, 0)
-    assert list(run.accuracy) == [5, 10]
+    run = measure("prompt tuning", 0.02, 15, 0)
+    assert list(run.accuracy) == [10, 15]
     assert all(0 <= value <= 1 for value in run.accuracy.values())
 
 
