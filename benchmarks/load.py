@@ -25,7 +25,7 @@ from prompt_tuning_helpers.runtime.endpoint import recorded_endpoint, stop_recor
 
 CLIENTS = 8
 REQUESTS = 500
-WARM_UP_REQUESTS = 25
+WARM_UP_REQUESTS = 10
 PROMPTS = 40
 INIT_TEXTS = ("Is the customer satisfied?", "Once upon a time there was a dog.")
 ENDLESS = 2000  # epochs of the training that runs meanwhile: longer than any load; it is cancelled

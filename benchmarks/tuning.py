@@ -148,7 +148,7 @@ def rows_scaling() -> float:
 
     There the rows' own cost is not hidden behind the model's.
     """
-    return 1 / (10 * in_turn(_epoch_of(5000), _epoch_of(500)).speed_up)
+    return 1 / (10 * in_turn(_epoch_of(5000), _epoch_of(500), rounds=3).speed_up)
 
 
 def rows_memory() -> float:

@@ -17,7 +17,8 @@ from comparison.plots import cost, style
 from prompt_tuning_helpers import fonts
 from prompt_tuning_helpers.i18n import translations
 from prompt_tuning_helpers.plots.style import width_of
-from tests.comparison.test_plots import PLOTS, made_up, texts_of
+from tests.comparison.made_up_methods import made_up
+from tests.comparison.test_plots import PLOTS, texts_of
 from tests.comparison.translated import texts_in_use
 from tests.test_translations import marks_of
 
