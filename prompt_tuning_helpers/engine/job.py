@@ -125,11 +125,11 @@ def _tune(folder: Path, job: Job, rank: int, should_stop: Callable[[], bool], sh
         if show and progress.ends_epoch:
             print(f"epoch {progress.epoch + 1}  step {progress.step}/{progress.steps}  loss {progress.loss:.4f}")
 
-    def say(message: str) -> None:
+    def tell(message: str) -> None:
         if rank == 0:
             print(message, flush=True)
 
-    with choose(loaded, prompt, data, job.settings, precision, say):
+    with choose(loaded, prompt, data, job.settings, precision, tell):
         tuned = tune(loaded.model, prompt, data, job.settings, checkpoint, report, should_stop)
     if rank == 0:
         _report_verdict(folder, data, job.settings)

@@ -55,7 +55,7 @@ def choose(
     data: EncodedRows,
     settings: TuningSettings,
     asked: Precision,
-    say: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> AbstractContextManager[None]:
     """Give the block in which a run multiplies as asked. Of several processes, all multiply in the same numbers.
 
@@ -65,7 +65,7 @@ def choose(
         data: the training rows.
         settings: of the run.
         asked: ``AUTO`` for bfloat16 where a trial finds it faster, and close enough.
-        say: told what the trial found.
+        tell: told what the trial found.
 
     Raises:
         UnusableSettings: if bfloat16 is asked for, and the processor has no instructions for it.
@@ -83,7 +83,7 @@ def choose(
     _, indices = next(minibatches(len(data.rows), settings))
     trial = try_bfloat16(trainer, indices[:TRIAL_ROWS])
     passed = not trainer.any_process(not trial.passed)
-    say(f"{trial.summary} {'The run uses it.' if passed else 'The run stays with float32.'}")
+    tell(f"{trial.summary} {'The run uses it.' if passed else 'The run stays with float32.'}")
     return onednn.rounded_products() if passed else nullcontext()
 
 
