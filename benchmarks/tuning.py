@@ -70,7 +70,10 @@ def bfloat16(rounds: int = 5) -> Trial:
     trainer = Trainer(loaded.model, initialise(loaded.model, loaded.tokenizer, LOCAL_SETTINGS), data, LOCAL_SETTINGS)
     batches = (indices for _, indices in minibatches(len(data.rows), LOCAL_SETTINGS))
     trials = [try_bfloat16(trainer, indices) for indices in islice(batches, rounds)]
-    return Trial(*(statistics.median(getattr(trial, name) for trial in trials) for name in ("speed_up", "difference")))
+    return Trial(
+        speed_up=statistics.median(trial.speed_up for trial in trials),
+        difference=statistics.median(trial.difference for trial in trials),
+    )
 
 
 def onednn_speed_up() -> float:

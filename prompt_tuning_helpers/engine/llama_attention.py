@@ -1,6 +1,6 @@
 """Attention of the fast path: while training, of rows that share a prefix; while answering, of sequences with caches.
 
-Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, D head size.
+Shapes: P prefix tokens, T row tokens, N = P + T, M = N and what fills up, B rows, L the longest row, D head size.
 """
 
 from typing import Protocol

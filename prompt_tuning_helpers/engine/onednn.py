@@ -19,7 +19,6 @@ from torch import Tensor
 
 _IS_THERE = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
 _BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # as PyTorch calls what a processor can do
-
 IS_INTEL = "Intel" in str(torch.cpu.get_capabilities().get("cpu_name", ""))
 
 _rounds = False  # whether numbers are rounded before they are multiplied
