@@ -6,24 +6,20 @@ A seed decides the order of the training rows. The test file is read here only; 
 """
 
 import statistics
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
-from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, TuningSettings, loading
-from prompt_tuning_helpers.engine.memory import keep_freed_memory
-from prompt_tuning_helpers.engine.precision import choose
-from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
-from prompt_tuning_helpers.engine.settings import Precision
-from prompt_tuning_helpers.engine.soft_prompt import initialise, save
-from prompt_tuning_helpers.engine.tune import tune
+from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, TuningSettings, tune_command
+from prompt_tuning_helpers.engine.job_folder import SOFT_PROMPT, Job
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import seconds
 
+MODEL = "smollm2"
 SEEDS = range(5)
 
 
@@ -34,7 +30,7 @@ class Quality:
     Args:
         accuracy, f1: on all test reviews.
         plain: accuracy on the test reviews that nothing makes hard.
-        seconds: of tuning, from loaded weights to the soft prompt.
+        seconds: of the tuning job.
     """
 
     accuracy: float
@@ -47,9 +43,8 @@ def quality(seed: int) -> Quality:
     """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
     settings = replace(LOCAL_SETTINGS, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        soft_prompt = Path(folder) / "soft_prompt"
-        took = tune_soft_prompt(reviews_path("train"), settings, soft_prompt)
-        answers = _answers(soft_prompt)
+        took = tune_soft_prompt(reviews_path("train"), settings, Path(folder))
+        answers = _answers(Path(folder) / SOFT_PROMPT)
     test = datasets.load_rows(reviews_path("test"))
     scores = evaluate(test["output"].tolist(), answers)
     plain = test["phenomenon"].eq("plain").tolist()
@@ -58,29 +53,19 @@ def quality(seed: int) -> Quality:
     return Quality(scores.accuracy, scores.f1, evaluate(labels, plain_answers).accuracy, took)
 
 
-def tune_soft_prompt(file: Path, settings: TuningSettings, folder: Path) -> float:
-    """Tune a soft prompt for SmolLM2 and save it.
+def tune_soft_prompt(file: Path, settings: TuningSettings, job: Path) -> float:
+    """Tune a soft prompt for SmolLM2, by a job in a process of its own, as the runtime does.
 
     Args:
         file: of the training rows.
         settings: of the run.
-        folder: of the soft prompt; must not exist.
+        job: the job's folder; it has the soft prompt in ``SOFT_PROMPT`` afterwards.
 
     Returns:
-        The seconds from loaded weights to the soft prompt; in the numbers that a job would choose.
+        The seconds from the start of the process to its end.
     """
-    loaded = loading.load("smollm2")
-    data = encode_rows(read_rows(file), loaded.tokenizer, settings)
-    prompt = initialise(loaded.model, loaded.tokenizer, settings)
-
-    def work() -> None:
-        nonlocal prompt
-        with choose(loaded, prompt, data, settings, Precision.AUTO, partial(print, file=sys.stderr)):
-            prompt = tune(loaded.model, prompt, data, settings)
-
-    took = seconds(work)
-    save(folder, prompt, "smollm2", settings)
-    return took
+    Job(MODEL, MODEL, file.resolve(), settings).write(job)
+    return seconds(lambda: subprocess.run(tune_command(job), check=True, stdout=sys.stderr))
 
 
 def mean(results: list[Quality], name: str) -> float:
@@ -89,10 +74,10 @@ def mean(results: list[Quality], name: str) -> float:
 
 
 def _answers(soft_prompt: Path) -> list[str]:
-    engine = Engine({"smollm2": "smollm2"})
+    engine = Engine({MODEL: MODEL})
     prompts = datasets.load_rows(reviews_path("test"))["input"]
     parameters = GenerationParameters(max_new_tokens=10)
-    requests = [GenerationRequest("smollm2", prompt, parameters, soft_prompt) for prompt in prompts]
+    requests = [GenerationRequest(MODEL, prompt, parameters, soft_prompt) for prompt in prompts]
     answers = [future.result().text for future in [engine.generate(request) for request in requests]]
     engine.close()
     return answers
@@ -115,5 +100,4 @@ def _print_row(name: str, results: list[Quality]) -> None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
     over_seeds()

@@ -20,6 +20,7 @@ from prompt_tuning_helpers.engine import (
     GenerationRequest,
     TuningSettings,
 )
+from prompt_tuning_helpers.engine.job_folder import SOFT_PROMPT
 from prompt_tuning_helpers.engine.memory import keep_freed_memory
 from prompt_tuning_helpers.engine.rows import wrap
 from prompt_tuning_helpers.engine.settings import Guide
@@ -130,8 +131,8 @@ def tuned(engine: Engine, seed: int, part: str) -> tuple[Scores, Scores, float]:
     """
     rows = datasets.load_rows(path_of(part))
     with tempfile.TemporaryDirectory() as folder:
-        soft_prompt = Path(folder) / "soft_prompt"
-        took = tune_soft_prompt(path_of("train"), replace(SETTINGS, seed=seed), soft_prompt)
+        took = tune_soft_prompt(path_of("train"), replace(SETTINGS, seed=seed), Path(folder))
+        soft_prompt = Path(folder) / SOFT_PROMPT
         chosen, written = (
             evaluate(rows["output"].tolist(), answers(engine, rows["input"].tolist(), free, soft_prompt), LABELS)
             for free in (False, True)

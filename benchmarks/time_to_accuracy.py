@@ -5,10 +5,10 @@
 Each run holds back another quarter of the training reviews, trains on the rest, and in its second half asks about that
 quarter after every five updates; the test file is never read. A method's time is the number of updates from which on
 the mean accuracy over the seeds stays at or above 0.93, times the seconds of an update, for which the methods take
-turns on the same cores. All see the same rows in the same order, with the same template, schedule and optimizer; for
-all, what the rows share is computed once and only labels get logits. Prompt tuning runs on the engine's own forward,
-the others on transformers', and with gradients that are cut to a norm of 1; all multiply by oneDNN, and in bfloat16
-where the processor has instructions for that.
+turns on the same cores. With as many rows an update, all see the same rows in the same order; template, schedule and
+optimizer are the same; for all, what the rows share is computed once and only labels get logits. Prompt tuning runs on
+the engine's own forward, the others on transformers'; all multiply by oneDNN, and in bfloat16 where the processor has
+instructions for that.
 
 Runs are appended to build/time_to_accuracy.jsonl, and those that are there are not made again. ``make bench`` makes
 those of ``CHOSEN`` alone.
@@ -52,20 +52,48 @@ SEEDS = range(5)
 ASKED_EVERY = 5  # updates
 ASKED_TOGETHER = 20  # rows
 MOST_AT_ONCE = 4  # runs; full fine-tuning takes 3 GiB
-LONGEST_GRADIENT = 1.0  # customary where a model's own weights are trained
 LORA_RANK = 8
-
-# Learning rates and numbers of updates that each method chooses among.
-CANDIDATES: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
-    "prompt tuning": ((0.02,), (40, 60, 90)),
-    "LoRA": ((0.001, 0.003), (20, 30, 40, 60)),
-    "full fine-tuning": ((3e-5, 1e-4), (20, 30)),
-}
-# Of these, the updates that were best for each on an EPYC, at the rate that was better with a first seed.
-CHOSEN = (("prompt tuning", 0.02, 60), ("LoRA", 0.003, 60), ("full fine-tuning", 1e-4, 30))
 SHORT = {"prompt tuning": "prompt", "LoRA": "lora", "full fine-tuning": "full"}
 
-Candidate = tuple[str, float, int]  # method, rate, updates
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to train that was tried.
+
+    Args:
+        method: a key of ``SHORT``.
+        rate: peak learning rate.
+        updates: of the whole run.
+        rows: of an update.
+        cut: the norm that longer gradients are cut to; ``None`` for none.
+    """
+
+    method: str
+    rate: float
+    updates: int
+    rows: int = LOCAL_SETTINGS.batch_size
+    cut: float | None = 1.0  # customary where a model's own weights are trained
+
+
+AS_IN_THE_LESSON = Candidate("prompt tuning", LOCAL_SETTINGS.learning_rate, 90, cut=None)  # three passes
+# Of what was tried, the best of each method: on an EPYC, and for prompt tuning on a GPU, in float32 both.
+CHOSEN = (
+    Candidate("prompt tuning", 0.02, 80, rows=4, cut=0.5),
+    Candidate("LoRA", 0.003, 60),
+    Candidate("full fine-tuning", 1e-4, 30),
+)
+CANDIDATES = (
+    *CHOSEN,
+    AS_IN_THE_LESSON,
+    *(Candidate("prompt tuning", 0.02, updates, cut=cut) for cut in (None, 0.5) for updates in (40, 60)),
+    *(Candidate("prompt tuning", 0.02, updates, rows=4, cut=0.5) for updates in (60, 100)),
+    *(Candidate("LoRA", 0.001, updates) for updates in (20, 30, 40, 60)),
+    *(Candidate("LoRA", 0.003, updates) for updates in (20, 30, 40)),
+    Candidate("LoRA", 0.003, 80, rows=4),
+    *(Candidate("full fine-tuning", 3e-5, updates) for updates in (20, 30)),
+    Candidate("full fine-tuning", 1e-4, 20),
+    Candidate("full fine-tuning", 1e-4, 40, rows=4),
+)
 
 
 @dataclass(frozen=True)
@@ -73,16 +101,12 @@ class Run:
     """One run's accuracy on the held-back quarter as it went.
 
     Args:
-        method: a key of ``CANDIDATES``.
-        rate: peak learning rate.
-        updates: of the whole run.
+        candidate: how it trained.
         seed: of the quarter and of the rows' order.
         accuracy: by the number of updates made.
     """
 
-    method: str
-    rate: float
-    updates: int
+    candidate: Candidate
     seed: int
     accuracy: dict[int, float]
 
@@ -103,7 +127,7 @@ class Training:
 
 
 def begin(method: str, data: EncodedRows, settings: TuningSettings) -> Training:
-    """Load the base model and make a method ready to train."""
+    """Load the base model and make a method ready to train, with gradients cut as the settings say."""
     if method == "prompt tuning":
         loaded = loading.load(MODEL)
         trainer = Trainer(loaded.model, initialise(loaded.model, loaded.tokenizer, settings), data, settings)
@@ -121,7 +145,8 @@ def begin(method: str, data: EncodedRows, settings: TuningSettings) -> Training:
         loss = cross_entropy(forward.label_logits(forward.embed(torch.tensor(data.shared)), packed), packed.labels)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, LONGEST_GRADIENT)
+        if settings.max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
         optimizer.step()
 
     return Training(update, forward, lambda: nothing)
@@ -143,22 +168,34 @@ def _network(method: str, seed: int) -> Any:
     return inject_adapter_in_model(config, network)
 
 
-def measure(method: str, rate: float, updates: int, seed: int) -> Run:
+def measure(candidate: Candidate, seed: int) -> Run:
     """Train on three quarters of the training reviews and follow the accuracy on the last."""
-    settings = replace(LOCAL_SETTINGS, learning_rate=rate, seed=seed, num_epochs=updates)
+    settings = replace(settings_of(candidate), seed=seed)
     rows = read_rows(reviews_path("train"))
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1000 + seed)).tolist()
     quarter = len(rows) // 4
     held_back, kept = ([rows[index] for index in part] for part in (order[:quarter], order[quarter:]))
     data = encode_rows(kept, loading.load_tokenizer(MODEL), settings)
-    training = begin(method, data, settings)
+    training = begin(candidate.method, data, settings)
     accuracy = {}
     with numbers():
-        for step, (_, indices) in enumerate(islice(minibatches(len(data.rows), settings), updates), start=1):
-            training.update(indices, learning_rate_factor(step, updates))
-            if step % ASKED_EVERY == 0 and step >= updates / 2:
+        batches = islice(minibatches(len(data.rows), settings), candidate.updates)
+        for step, (_, indices) in enumerate(batches, start=1):
+            training.update(indices, learning_rate_factor(step, candidate.updates))
+            if step % ASKED_EVERY == 0 and step >= candidate.updates / 2:
                 accuracy[step] = accuracy_of(training, held_back, settings)
-    return Run(method, rate, updates, seed, accuracy)
+    return Run(candidate, seed, accuracy)
+
+
+def settings_of(candidate: Candidate) -> TuningSettings:
+    """Give the lesson's settings, but for what a candidate has of its own, and with passes enough."""
+    return replace(
+        LOCAL_SETTINGS,
+        learning_rate=candidate.rate,
+        batch_size=candidate.rows,
+        num_epochs=candidate.updates,
+        max_gradient_norm=candidate.cut,
+    )
 
 
 @torch.inference_mode()
@@ -184,20 +221,23 @@ def updates_to_goal(runs: Sequence[Run]) -> int | None:
     return reached
 
 
-def seconds_of_updates(methods: Sequence[str], rounds: int = 7) -> dict[str, float]:
-    """Time an update of each method, in turn, three updates at a time; give medians."""
+def seconds_of_updates(candidates: Sequence[Candidate], rounds: int = 7) -> dict[Candidate, float]:
+    """Time an update of each candidate, in turn, three updates at a time; give medians."""
     data = encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer(MODEL), LOCAL_SETTINGS)
-    batches = [indices for _, indices in minibatches(len(data.rows), LOCAL_SETTINGS)]
     # So small a rate that the measurement does not depend on what is learnt.
-    trainings = {method: begin(method, data, replace(LOCAL_SETTINGS, learning_rate=1e-9)) for method in methods}
-    times: dict[str, list[float]] = {method: [] for method in methods}
+    settings = replace(LOCAL_SETTINGS, learning_rate=1e-9, max_gradient_norm=1.0)
+    trainings = {method: begin(method, data, settings) for method in {candidate.method for candidate in candidates}}
+    # What is alike but for its rate and length takes alike.
+    kinds = {(candidate.method, candidate.rows) for candidate in candidates}
+    batches = {kind: minibatches(len(data.rows), replace(settings, batch_size=kind[1])) for kind in kinds}
+    times: dict[tuple[str, int], list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds + 1):
-        three = batches[3 * number : 3 * number + 3]
-        for method, training in trainings.items():
-            took = seconds(partial(_make_updates, training, three)) / len(three)
+        for kind in sorted(kinds):
+            three = [indices for _, indices in islice(batches[kind], 3)]
+            took = seconds(partial(_make_updates, trainings[kind[0]], three)) / len(three)
             if number:  # the first round is not counted
-                times[method].append(took)
-    return {method: statistics.median(found) for method, found in times.items()}
+                times[kind].append(took)
+    return {candidate: statistics.median(times[candidate.method, candidate.rows]) for candidate in candidates}
 
 
 def _make_updates(training: Training, batches: Sequence[list[int]]) -> None:
@@ -210,7 +250,8 @@ def _kept() -> Iterator[Run]:
     if RESULTS.exists():
         for line in RESULTS.read_text(encoding="utf-8").splitlines():
             fields = json.loads(line)
-            yield Run(**{**fields, "accuracy": {int(step): value for step, value in fields["accuracy"].items()}})
+            accuracy = {int(step): value for step, value in fields["accuracy"].items()}
+            yield Run(Candidate(**fields["candidate"]), fields["seed"], accuracy)
 
 
 def numbers() -> AbstractContextManager[None]:
@@ -220,8 +261,8 @@ def numbers() -> AbstractContextManager[None]:
 
 def runs_of(candidates: Sequence[Candidate]) -> dict[Candidate, list[Run]]:
     """Give the runs of all seeds; make those that are missing, one on each core, since they are not timed."""
-    runs = {(run.method, run.rate, run.updates, run.seed): run for run in _kept()}
-    missing = [key for key in ((*candidate, seed) for candidate in candidates for seed in SEEDS) if key not in runs]
+    runs = {(run.candidate, run.seed): run for run in _kept()}
+    missing = [key for key in ((candidate, seed) for candidate in candidates for seed in SEEDS) if key not in runs]
     RESULTS.parent.mkdir(exist_ok=True)
     workers = min(os.cpu_count() or 1, MOST_AT_ONCE)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _use_one_thread) as pool:
@@ -230,8 +271,8 @@ def runs_of(candidates: Sequence[Candidate]) -> dict[Candidate, list[Run]]:
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(run)) + "\n")
             print(run, file=sys.stderr, flush=True)
-            runs[(run.method, run.rate, run.updates, run.seed)] = run
-    return {candidate: [runs[(*candidate, seed)] for seed in SEEDS] for candidate in candidates}
+            runs[run.candidate, run.seed] = run
+    return {candidate: [runs[candidate, seed] for seed in SEEDS] for candidate in candidates}
 
 
 def _use_one_thread() -> None:
@@ -241,32 +282,37 @@ def _use_one_thread() -> None:
 
 def seconds_to_goal() -> dict[str, float | None]:
     """Give each method's seconds to the goal at what was chosen for it; ``None`` if it does not get there."""
-    runs, took = runs_of(CHOSEN), seconds_of_updates(list(CANDIDATES))
-    reached = {candidate[0]: updates_to_goal(runs[candidate]) for candidate in CHOSEN}
-    return {SHORT[method]: took[method] * steps if steps else None for method, steps in reached.items()}
+    runs, took = runs_of(CHOSEN), seconds_of_updates(CHOSEN)
+    reached = {candidate: updates_to_goal(runs[candidate]) for candidate in CHOSEN}
+    return {SHORT[candidate.method]: took[candidate] * steps if steps else None for candidate, steps in reached.items()}
 
 
 def main() -> None:
     """Make the runs that are missing, time updates, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", action="append", choices=CANDIDATES, help="leave the others out")
-    methods = parser.parse_args().method or list(CANDIDATES)
+    parser.add_argument("--method", action="append", choices=SHORT, help="leave the others out")
+    parser.add_argument("--best", action="store_true", help="only the best of each method, and the lesson's settings")
+    options = parser.parse_args()
     keep_freed_memory()
     wanted = [
-        (method, rate, updates)
-        for method in methods
-        for rate in CANDIDATES[method][0]
-        for updates in CANDIDATES[method][1]
+        candidate
+        for candidate in ((*CHOSEN, AS_IN_THE_LESSON) if options.best else CANDIDATES)
+        if candidate.method in (options.method or SHORT)
     ]
-    runs, took = runs_of(wanted), seconds_of_updates(methods)
-    print("| method | rate | updates planned | accuracy at the end | updates to 0.93 | s an update | seconds to 0.93 |")
-    print("|---|---|---|---|---|---|---|")
+    runs, took = runs_of(wanted), seconds_of_updates(wanted)
+    print(
+        "| method | rate | rows an update | gradients cut to | updates planned | accuracy at the end | updates to 0.93 "
+        "| s an update | seconds to 0.93 |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for candidate, alike in runs.items():
-        method, rate, updates = candidate
-        end = statistics.mean(run.accuracy[updates] for run in alike)
+        end = statistics.mean(run.accuracy[candidate.updates] for run in alike)
         reached = updates_to_goal(alike)
-        time = f"{reached * took[method]:.0f}" if reached else "not reached"
-        print(f"| {method} | {rate:g} | {updates} | {end:.3f} | {reached or '-'} | {took[method]:.2f} | {time} |")
+        time = f"{reached * took[candidate]:.0f}" if reached else "not reached"
+        print(
+            f"| {candidate.method} | {candidate.rate:g} | {candidate.rows} | {candidate.cut or '-'} "
+            f"| {candidate.updates} | {end:.3f} | {reached or '-'} | {took[candidate]:.2f} | {time} |"
+        )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, source
 from prompt_tuning_helpers.engine.causal_model import pack
 from prompt_tuning_helpers.engine.defaults import default_settings
 from prompt_tuning_helpers.engine.general import TransformersModel
+from prompt_tuning_helpers.engine.job_folder import Job
 from prompt_tuning_helpers.engine.linear import FrozenLinear
 from prompt_tuning_helpers.engine.precision import Trial, try_bfloat16
 from prompt_tuning_helpers.engine.rows import EncodedRows, TrainingRow, encode_rows, read_rows
@@ -142,8 +143,11 @@ def useful_operations(config: Any, shared: int, rows: Rows) -> float:
 
 
 def tuning_memory_mb() -> float:
-    """Measure a tuning job's peak memory on the lesson's settings, the base model included, in MiB."""
-    return _peak_of_job(64, "smollm2")
+    """Measure a tuning job's peak memory on the lesson's settings, the base model included, in MiB.
+
+    The job has half of the lesson's rows, and so enough steps to try its numbers as the lesson's does.
+    """
+    return _peak_of_job(160, "smollm2", LOCAL_SETTINGS)
 
 
 def rows_scaling() -> float:
@@ -209,11 +213,10 @@ def _padded(shared: list[int], rows: Rows) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(values) for name, values in columns.items()}
 
 
-def _peak_of_job(rows: int, model: str = "tiny") -> float:
+def _peak_of_job(rows: int, model: str = "tiny", settings: TuningSettings | None = None) -> float:
     """Measure the peak resident memory of a job of one epoch, in MiB."""
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "rows.json"
+        data, job = Path(folder) / "rows.json", Path(folder) / "job"
         data.write_text(json.dumps([asdict(row) for row in _many_rows(rows)]), encoding="utf-8")
-        command = [sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", f"{folder}/job", "--model", model]
-        command += ["--data", str(data), "--setting", "num_epochs=1"]
-        return peak_memory_mb(command)
+        Job(model, model, data, replace(settings or default_settings(model), num_epochs=1)).write(job)
+        return peak_memory_mb([sys.executable, "-m", "prompt_tuning_helpers.engine", "tune", str(job)])

@@ -12,10 +12,13 @@ from benchmarks.time_to_accuracy import (
     CANDIDATES,
     CHOSEN,
     SEEDS,
+    SHORT,
+    Candidate,
     Run,
     begin,
     measure,
     runs_of,
+    seconds_of_updates,
     seconds_to_goal,
     updates_to_goal,
 )
@@ -27,7 +30,11 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 def _runs(*curves: list[float]) -> list[Run]:
     return [
-        Run("LoRA", 0.001, 5 * len(curve), seed, {5 * (place + 1): value for place, value in enumerate(curve)})
+        Run(
+            Candidate("LoRA", 0.001, 5 * len(curve)),
+            seed,
+            {5 * (place + 1): value for place, value in enumerate(curve)},
+        )
         for seed, curve in enumerate(curves)
     ]
 
@@ -46,7 +53,7 @@ def test_a_goal_is_reached_where_the_mean_stays_at_it(curves: list[list[float]],
     assert updates_to_goal(_runs(*curves)) == reached
 
 
-@pytest.mark.parametrize("method", CANDIDATES)
+@pytest.mark.parametrize("method", SHORT)
 def test_each_method_trains_its_own_part(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
     data = encode_rows(read_rows(reviews_path("train"))[:8], loading.load_tokenizer("tiny"), LOCAL_SETTINGS)
@@ -67,7 +74,7 @@ def test_each_method_trains_its_own_part(method: str, monkeypatch: pytest.Monkey
 
 def test_the_second_half_of_a_run_is_followed_every_five_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
-    run = measure("prompt tuning", 0.02, 15, 0)
+    run = measure(Candidate("prompt tuning", 0.02, 15), 0)
     assert list(run.accuracy) == [10, 15]
     assert all(0 <= value <= 1 for value in run.accuracy.values())
 
@@ -76,10 +83,10 @@ def test_the_second_half_of_a_run_is_followed_every_five_updates(monkeypatch: py
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """All runs of what is chosen; prompt tuning gets to the goal after 55 updates, full fine-tuning after 30."""
     runs = []
-    for method, rate, updates in CHOSEN:
-        reached = {"prompt tuning": 55, "LoRA": 1_000, "full fine-tuning": 30}[method]
-        accuracy = {step: 0.95 if step >= reached else 0.5 for step in range(5, updates + 1, 5)}
-        runs += [Run(method, rate, updates, seed, accuracy) for seed in SEEDS]
+    for candidate in CHOSEN:
+        reached = {"prompt tuning": 55, "LoRA": 1_000, "full fine-tuning": 30}[candidate.method]
+        accuracy = {step: 0.95 if step >= reached else 0.5 for step in range(5, candidate.updates + 1, 5)}
+        runs += [Run(candidate, seed, accuracy) for seed in SEEDS]
     path = tmp_path / "build" / "runs.jsonl"
     path.parent.mkdir()
     path.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs), encoding="utf-8")
@@ -92,12 +99,20 @@ def test_runs_that_are_kept_are_not_made_again(kept: list[Run]) -> None:
 
 
 def test_seconds_to_the_goal_are_updates_times_their_seconds(kept: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda methods: dict.fromkeys(methods, 2.0))
+    monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda candidates: dict.fromkeys(candidates, 2.0))
     assert seconds_to_goal() == {"prompt": 110.0, "lora": None, "full": 60.0}
 
 
-def test_what_is_chosen_is_among_the_candidates() -> None:
-    assert {method for method, _, _ in CHOSEN} == set(CANDIDATES)
-    for method, rate, updates in CHOSEN:
-        assert rate in CANDIDATES[method][0]
-        assert updates in CANDIDATES[method][1]
+def test_one_candidate_of_each_method_is_chosen() -> None:
+    assert {candidate.method for candidate in CHOSEN} == set(SHORT)
+    assert len(CHOSEN) == len(SHORT)
+    assert len(set(CANDIDATES)) == len(CANDIDATES)
+
+
+def test_updates_are_timed_by_method_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
+    candidates = [Candidate("prompt tuning", 0.02, 5, rows=rows, cut=cut) for rows in (2, 4) for cut in (None, 1.0)]
+    took = seconds_of_updates(candidates, rounds=1)
+    assert list(took) == candidates
+    assert len(set(took.values())) == 2
+    assert min(took.values()) > 0

@@ -1,7 +1,7 @@
 """The engine's command line: fetch a base model, say what it takes, find settings, tune (also with ``torchrun``)."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -152,14 +152,16 @@ def read_given(model: str, settings: list[str]) -> dict[str, Any]:
 
     from .defaults import default_settings
     from .errors import EngineError
+    from .settings import TuningSettings
 
     defaults = asdict(default_settings(model))
-    given = {}
+    types = get_type_hints(TuningSettings)
+    given: dict[str, Any] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in defaults:
             raise EngineError(f"There is no setting {name!r}. There are: {', '.join(defaults)}.")
-        kind = type(defaults[name]) if defaults[name] is not None else str
+        kind = next(kind for kind in (int, float, str) if kind in (get_args(types[name]) or [types[name]]))
         try:
             given[name] = kind(value)
         except ValueError:

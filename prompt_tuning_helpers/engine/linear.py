@@ -20,14 +20,19 @@ class FrozenLinear:
         weight: ``[outputs, inputs]``.
         bias: ``[outputs]``; none by default.
         is_kept: whether the weight stays in memory as it is, since something else uses it, too.
+        is_exact: whether the weight stays in float32 even where products take rounded ones.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, is_kept: bool = False) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, is_kept: bool = False, is_exact: bool = False
+    ) -> None:
         weight = weight.detach()
         self._bias = None if bias is None else bias.detach()
         self._by_onednn = onednn.can_multiply(weight)
         self._kept = weight if is_kept else None
         self._weight = _pack(weight) if self._by_onednn else weight
+        self._is_exact = is_exact
+        self._rounded: Tensor | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs ``[N, inputs]`` to outputs ``[N, outputs]``."""
@@ -38,12 +43,12 @@ class FrozenLinear:
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiply, unseen by autograd."""
-        return onednn.multiply(inputs, self._weight, self._bias)
+        return onednn.multiply(inputs, self._weight_now(), self._bias)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of the inputs, ``[N, inputs]``, from that of the outputs, ``[N, outputs]``."""
         self.serve_both_ways()
-        return onednn.multiply(gradient, self._weight.t())
+        return onednn.multiply(gradient, self._weight_now().t())
 
     def serve_both_ways(self) -> None:
         """Lay the weights out so that they serve outputs and gradients alike.
@@ -54,6 +59,19 @@ class FrozenLinear:
         """
         if self._weight.is_mkldnn:  # still packed
             self._weight = _for_both_ways(self._weight.to_dense()) if self._kept is None else self._kept
+
+    def keep_only_in_use(self) -> None:
+        """Let go of the weight in all numbers but those that products take now; they stay for good."""
+        self._weight, self._rounded = self._weight_now(), None
+
+    def _weight_now(self) -> Tensor:
+        """Return the weight in the numbers that products take now."""
+        if self._is_exact or not (self._by_onednn and onednn.takes_rounded_weights()):
+            return self._weight
+        if self._rounded is None:
+            self.serve_both_ways()
+            self._rounded = self._weight.bfloat16()
+        return self._rounded
 
 
 class _FrozenProduct(torch.autograd.Function):

@@ -12,7 +12,7 @@ Shapes: P prefix tokens, T row tokens, N = P + T, B rows, L the longest row, H h
 size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ class LlamaModel(CausalModel):
         self.attention_scale = architecture.attention_scale
         self.embedding = tensors["model.embed_tokens.weight"]
         head = tensors.get("lm_head.weight")
-        self.head = FrozenLinear(self.embedding, is_kept=True) if head is None else FrozenLinear(head)
+        # Products of the labels' positions alone: nothing is to be gained by rounding them.
+        self.head = FrozenLinear(self.embedding if head is None else head, is_kept=head is None, is_exact=True)
         self.final_gain = tensors["model.norm.weight"]
         frequencies = architecture.frequencies
         self.frequencies = None if frequencies is None else frequencies.float().to(self.embedding.device)
@@ -84,11 +85,20 @@ class LlamaModel(CausalModel):
 
     def prepare_for_gradients(self) -> None:
         """Lay the weights out for both directions."""
+        for linear in self._linears():
+            linear.serve_both_ways()
+            hand_back_freed_memory()  # each time, or the model would be there twice for a moment
+
+    def keep_only_in_use(self) -> None:
+        """Let go of the weights in all numbers but those that products take now."""
+        for linear in self._linears():
+            linear.keep_only_in_use()
+            hand_back_freed_memory()
+
+    def _linears(self) -> Iterator[FrozenLinear]:
         for layer in self.layers:
-            for linear in (layer.query_key_value, layer.output, layer.gate_up, layer.down):
-                linear.serve_both_ways()
-        self.head.serve_both_ways()
-        hand_back_freed_memory()
+            yield from (layer.query_key_value, layer.output, layer.gate_up, layer.down)
+        yield self.head
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""
@@ -199,19 +209,23 @@ class _Block:
         return self._tensors.get(self._prefix + name)
 
     @torch.no_grad()
-    def fuse(self, names: Sequence[str], gain: str = "", multiplier: float = 1.0) -> FrozenLinear:
+    def fuse(
+        self, names: Sequence[str], gain: str = "", multiplier: float = 1.0, is_exact: bool = False
+    ) -> FrozenLinear:
         """Make one linear map of several that have the same inputs.
 
         Args:
             names: of the maps.
             gain: the name of the norm before them, which the inputs are multiplied by.
             multiplier: what the outputs are multiplied by.
+            is_exact: whether its products are never rounded where results would be, too.
         """
         weight = torch.cat([self._tensors[f"{self._prefix}{name}.weight"] for name in names])  # [outputs, inputs]
         biases = [bias for name in names if (bias := self.get(f"{name}.bias")) is not None]
         if gain:
             weight *= self._tensors[f"{self._prefix}{gain}.weight"]
-        return FrozenLinear(weight.mul_(multiplier), torch.cat(biases) * multiplier if biases else None)
+        bias = torch.cat(biases) * multiplier if biases else None
+        return FrozenLinear(weight.mul_(multiplier), bias, is_exact=is_exact)
 
 
 def _layer(block: _Block, architecture: LlamaArchitecture) -> _Layer:
@@ -223,7 +237,8 @@ def _layer(block: _Block, architecture: LlamaArchitecture) -> _Layer:
         head_gains = torch.stack([query_norm] * architecture.heads + [key_norm] * architecture.kv_heads)
     feed_forward = family.feed_forward
     return _Layer(
-        query_key_value=block.fuse([f"self_attn.{name}_proj" for name in "qkv"], gain="input_layernorm"),
+        # Exact, for the reason that onednn.QUERIES_AND_KEYS gives.
+        query_key_value=block.fuse([f"self_attn.{name}_proj" for name in "qkv"], gain="input_layernorm", is_exact=True),
         head_gains=head_gains,
         output=block.fuse(["self_attn.o_proj"], multiplier=residual),
         gate_up=block.fuse([f"{feed_forward}.{name}" for name in family.gate_up], gain="post_attention_layernorm"),

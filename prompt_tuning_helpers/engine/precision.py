@@ -15,7 +15,9 @@ from .settings import Precision, TuningSettings
 from .trainer import Trainer
 from .tune import minibatches, steps_per_epoch
 
-TRIAL_ROWS = 8  # of the first minibatch, the most that a trial step has
+# Of the first minibatch, the most that a trial step has: while weights are there in both numbers, so much less memory
+# is left for rows.
+TRIAL_ROWS = 4
 WORTHWHILE_STEPS = 20  # of a run; a trial takes as long as four or so
 FASTER = 1.2  # times as fast, at least: less is within the noise of a busy machine
 # How far the gradient may be from float32's, as a share of its norm. With SmolLM2 and the lesson's rows it is 0.04 to
@@ -59,6 +61,9 @@ def choose(
 ) -> AbstractContextManager[None]:
     """Give the block in which a run multiplies as asked. Of several processes, all multiply in the same numbers.
 
+    To save memory, the model may keep its weights in these numbers alone, for good: a process that answers, too, should
+    not choose.
+
     Args:
         loaded: the base model.
         prompt: the soft prompt to start from, ``[P, H]``.
@@ -73,7 +78,7 @@ def choose(
     if asked is Precision.BFLOAT16:
         if not onednn.can_round():
             raise UnusableSettings("This processor has no instructions for bfloat16. Choose the precision auto.")
-        return onednn.rounded_products()
+        return _block(loaded, is_rounded=True)
     steps = steps_per_epoch(len(data.rows), settings) * settings.num_epochs
     if asked is Precision.FLOAT32 or loaded.parameters < SMALL or steps < WORTHWHILE_STEPS:
         return nullcontext()
@@ -84,7 +89,13 @@ def choose(
     trial = try_bfloat16(trainer, indices[:TRIAL_ROWS])
     passed = not trainer.any_process(not trial.passed)
     tell(f"{trial.summary} {'The run uses it.' if passed else 'The run stays with float32.'}")
-    return onednn.rounded_products() if passed else nullcontext()
+    return _block(loaded, passed)
+
+
+def _block(loaded: LoadedModel, is_rounded: bool) -> AbstractContextManager[None]:
+    with onednn.rounded_products() if is_rounded else nullcontext():
+        loaded.model.keep_only_in_use()
+    return onednn.rounded_products() if is_rounded else nullcontext()
 
 
 def try_bfloat16(trainer: Trainer, indices: list[int]) -> Trial:

@@ -1,5 +1,6 @@
 """What goes into a tuning run and a generation request, with watsonx.ai's names and meaning, and what an answer is."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -37,6 +38,7 @@ class TuningSettings:
         max_output_tokens: outputs are cut to this many tokens, the end-of-text token included.
         verbalizer: the template around each input, in training and at inference; ``{{input}}`` is the field.
         seed: of the shuffle and of the random initialisation.
+        max_gradient_norm: a longer gradient of the soft prompt is cut to this norm; ``None`` leaves all as they are.
     """
 
     num_virtual_tokens: int
@@ -50,6 +52,7 @@ class TuningSettings:
     max_output_tokens: int
     verbalizer: str
     seed: int = 0
+    max_gradient_norm: float | None = None
 
 
 def check_settings(settings: TuningSettings) -> None:
@@ -73,6 +76,9 @@ def check_settings(settings: TuningSettings) -> None:
     if not 0 < settings.learning_rate <= LARGEST_RATE:
         rate = _show(settings.learning_rate)
         raise UnusableSettings(f"learning_rate is {rate}; it must be above 0 and at most {LARGEST_RATE:g}.")
+    if settings.max_gradient_norm is not None and not 0 < settings.max_gradient_norm < math.inf:
+        norm = _show(settings.max_gradient_norm)
+        raise UnusableSettings(f"max_gradient_norm is {norm}; it must be above 0. Leave it out to cut no gradient.")
     if not 0 <= settings.seed < SEEDS:
         raise UnusableSettings(f"seed is {_show(settings.seed)}; it must be from 0 to {SEEDS - 1}.")
     if settings.init_method not in ("text", "random"):
@@ -103,10 +109,10 @@ def check_verbalizer(verbalizer: object) -> None:
 
 
 def _check_types(settings: TuningSettings) -> None:
-    expected = {int: "a whole number", float: "a number", str: "a text"}
+    expected = {int: "a whole number", float: "a number", str: "a text", float | None: "a number or null"}
     for setting in fields(settings):
         value = getattr(settings, setting.name)
-        types = (int, float) if setting.type is float else setting.type
+        types = setting.type | int if setting.type in (float, float | None) else setting.type
         if isinstance(value, bool) or not isinstance(value, types):  # type: ignore[arg-type]
             kind = expected.get(setting.type, "a text or null")  # type: ignore[arg-type]
             raise UnusableSettings(f"{setting.name} is {_show(value)}; it must be {kind}.")

@@ -36,7 +36,7 @@ class Trainer:
         model: the frozen model.
         prompt: the soft prompt to start from, ``[P, H]``.
         data: the training rows.
-        settings: the learning rate of the run.
+        settings: the learning rate of the run, and the norm that its gradients are cut to.
     """
 
     def __init__(self, model: CausalModel, prompt: Tensor, data: EncodedRows, settings: TuningSettings) -> None:
@@ -47,6 +47,7 @@ class Trainer:
         self._prompt = torch.nn.Parameter(prompt.detach().clone())
         self._optimizer = torch.optim.Adam([self._prompt], lr=settings.learning_rate, betas=BETAS)
         self._peak = settings.learning_rate
+        self._max_gradient_norm = settings.max_gradient_norm
         self._rank, self._world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
     @property
@@ -90,6 +91,8 @@ class Trainer:
                 self._prompt.grad = torch.zeros_like(self._prompt)
             dist.all_reduce(self._prompt.grad)
             dist.all_reduce(loss)
+        if self._max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._prompt, self._max_gradient_norm)
         self._optimizer.step()
         return loss.item()
 

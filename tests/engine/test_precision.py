@@ -1,6 +1,6 @@
 """Products in bfloat16: what they change, and when a tuning job takes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +24,86 @@ FAST = Trial(2.0, 0.05)
 LONG = 40  # epochs: enough steps for a trial to be worth it
 
 
+def numbers(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
 def product(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return FrozenLinear(weight)(inputs)
 
 
+def rounded_result(result: torch.Tensor) -> torch.Tensor:
+    """Round what a product gives, where the processor does."""
+    return result if onednn._HAS_AMX else result.bfloat16().float()
+
+
 def test_rounded_products_are_near_the_exact_ones_and_end_with_the_block() -> None:
-    inputs, weight = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in ((64, 96), (160, 96)))
+    inputs, weight = numbers(64, 96), numbers(160, 96)
     exact = product(inputs, weight)
     with onednn.rounded_products():
         rounded = product(inputs, weight)
     assert rounded.dtype == torch.float32
     if onednn.can_round():
-        expected = F.linear(inputs.bfloat16().float(), weight.bfloat16().float())
-        torch.testing.assert_close(rounded, expected)
+        expected = rounded_result(F.linear(inputs.bfloat16().float(), weight.bfloat16().float()))
+        torch.testing.assert_close(rounded, expected, rtol=2**-8, atol=1e-5)
         assert not torch.allclose(rounded, exact, atol=1e-4)
     else:
-        torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.1)
+        assert torch.equal(rounded, exact)
     assert torch.equal(product(inputs, weight), exact)
+
+
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_layers_of_transformers_have_gradients_of_rounded_products(is_frozen: bool) -> None:
+    layer = onednn.Linear(96, 160)
+    layer.weight.data = numbers(160, 96)
+    layer.weight.requires_grad_(not is_frozen)
+    inputs, gradient = numbers(64, 96).requires_grad_(), numbers(64, 160)
+    exact = layer(inputs)
+    wanted = [inputs, layer.bias] if is_frozen else [inputs, layer.bias, layer.weight]
+    expected = torch.autograd.grad(exact, wanted, gradient)
+    for _ in range(2):  # a frozen weight is rounded once
+        with onednn.rounded_products():
+            output = layer(inputs)
+            found = torch.autograd.grad(output, wanted, gradient)
+        for rounded, close_to in zip((output, *found), (exact, *expected), strict=True):
+            assert (rounded - close_to).norm() <= 0.01 * close_to.norm()
+        assert torch.equal(output, exact) is not onednn.can_round()
+    if not is_frozen:
+        layer.weight.data = 2 * layer.weight.data
+        with onednn.rounded_products():
+            assert not torch.allclose(layer(inputs), output)
+
+
+def test_some_weights_are_not_rounded_where_results_would_be() -> None:
+    inputs, weight = numbers(64, 96), numbers(160, 96)
+    exact = product(inputs, weight)
+    with onednn.rounded_products():
+        rounded = FrozenLinear(weight, is_exact=True)(inputs)
+    assert torch.equal(rounded, exact) is not onednn._HAS_AMX
+
+
+def test_queries_and_keys_of_transformers_are_not_rounded_where_results_would_be() -> None:
+    network = torch.nn.ModuleDict({"q_proj": torch.nn.Linear(96, 160), "up_proj": torch.nn.Linear(96, 160)})
+    onednn.speed_up(network)
+    inputs = numbers(64, 96)
+    exact = {name: layer(inputs) for name, layer in network.items()}
+    with onednn.rounded_products():
+        same = {name: torch.equal(layer(inputs), exact[name]) for name, layer in network.items()}
+    assert same == {"q_proj": not onednn._HAS_AMX, "up_proj": not onednn.can_round()}
+
+
+def test_a_weight_is_kept_in_the_numbers_that_a_run_needs() -> None:
+    inputs, weight, bias = numbers(64, 96), numbers(160, 96), numbers(160)
+    linear = FrozenLinear(weight, bias)
+    exact = linear(inputs)
+    with onednn.rounded_products():
+        rounded = linear(inputs)
+    linear.keep_only_in_use()
+    torch.testing.assert_close(linear(inputs), exact)
+    with onednn.rounded_products():
+        torch.testing.assert_close(linear(inputs), rounded)
+        linear.keep_only_in_use()
+    torch.testing.assert_close(linear(inputs), exact if onednn._HAS_AMX else rounded, rtol=1e-5, atol=1e-4)
 
 
 def test_other_products_than_the_layers_own_are_never_rounded() -> None:
@@ -78,7 +141,7 @@ def test_a_trial_leaves_the_soft_prompt_as_it_is(training_file: Path, settings: 
 @pytest.fixture
 def rounded_in(
     training_file: Path, settings: TuningSettings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[bool, list[str]]]:
+) -> Iterator[Callable[..., tuple[bool, list[str]]]]:
     """Choose for a run; tell whether its products are rounded, and what was said."""
 
     def choose_for(
@@ -94,6 +157,7 @@ def rounded_in(
 
         monkeypatch.setattr(precision, "try_bfloat16", try_it)
         monkeypatch.setattr(onednn, "can_round", lambda: can_round)
+        loading._load.cache_clear()  # what a run has chosen stays with its model
         loaded = replace(loading.load("tiny"), parameters=parameters)
         run = replace(settings, num_epochs=epochs)
         data = encode_rows(read_rows(training_file), loaded.tokenizer, run)
@@ -101,7 +165,8 @@ def rounded_in(
         with choose(loaded, initialise(loaded.model, loaded.tokenizer, run), data, run, asked, said.append):
             return onednn._rounds, said
 
-    return choose_for
+    yield choose_for
+    loading._load.cache_clear()
 
 
 def test_a_run_takes_bfloat16_if_its_trial_says_so(rounded_in: Callable[..., tuple[bool, list[str]]]) -> None:

@@ -11,6 +11,7 @@ from prompt_tuning_helpers._files import AtomicFile
 from prompt_tuning_helpers.engine import TuningSettings
 from prompt_tuning_helpers.engine.loading import LoadedModel
 from prompt_tuning_helpers.engine.rows import EncodedRows
+from prompt_tuning_helpers.engine.trainer import Trainer
 from prompt_tuning_helpers.engine.tune import Progress, TuningStopped, tune
 from tests.support.networks import plain_logits
 
@@ -48,6 +49,20 @@ def test_the_same_seed_gives_the_same_bits(
     other = tune(tiny.model, start, data, replace(settings, seed=4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_gradient_is_cut_to_the_norm_that_is_asked_for(
+    tiny: LoadedModel, data: EncodedRows, start: Tensor, settings: TuningSettings
+) -> None:
+    def gradient(most: float | None) -> Tensor:
+        trainer = Trainer(tiny.model, start, data, replace(settings, max_gradient_norm=most))
+        trainer.step([0, 1, 2])
+        return trainer.gradient
+
+    whole = gradient(None)
+    assert torch.equal(gradient(1e6), whole)
+    cut = gradient(0.25 * float(whole.norm()))
+    torch.testing.assert_close(cut, 0.25 * whole)
 
 
 def test_accumulated_batches_are_one_large_batch(

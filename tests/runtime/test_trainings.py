@@ -344,9 +344,9 @@ def test_training_data_is_checked_at_once(client: TestClient, project: dict[str,
 
 
 def test_extra_settings_are_taken(client: TestClient, project: dict[str, str], train: Train) -> None:
-    document = wait_for_training(client, project, train(num_virtual_tokens=25, seed=7, init_method="random"))
-    tuning = document["entity"]["prompt_tuning"]
-    assert (tuning["num_virtual_tokens"], tuning["seed"], tuning["init_method"]) == (25, 7, "random")
+    given = {"num_virtual_tokens": 25, "seed": 7, "init_method": "random", "max_gradient_norm": 0.5}
+    tuning = wait_for_training(client, project, train(**given))["entity"]["prompt_tuning"]
+    assert {name: tuning[name] for name in given} == given
 
 
 def test_a_text_to_start_from_without_a_method_is_started_from(

@@ -265,10 +265,10 @@ OPERATIONS = [
         ignored=TUNING_IGNORED,
         heavy=True,
         differs="auto_update_model must be true, and left out it is false; results_reference may be left out, its type "
-        "is container or fs; num_virtual_tokens and seed are accepted; init_text without init_method is started from; "
-        "rows longer than max_input_tokens are left out, not cut; the data is checked at once; under an alias "
-        "learning_rate, num_epochs, batch_size and accumulate_steps are replaced by what suits the model that is "
-        "there, unless the runtime serves with --keep-settings",
+        "is container or fs; num_virtual_tokens, seed and max_gradient_norm are accepted; init_text without "
+        "init_method is started from; rows longer than max_input_tokens are left out, not cut; the data is checked at "
+        "once; under an alias learning_rate, num_epochs, batch_size and accumulate_steps are replaced by what suits "
+        "the model that is there, unless the runtime serves with --keep-settings",
     ),
     Operation(
         "GET",

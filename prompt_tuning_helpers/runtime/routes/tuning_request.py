@@ -150,6 +150,7 @@ def _read_settings(tuning: Fields, card: ModelCard) -> TuningSettings:
         max_output_tokens=whole("max_output_tokens", 1, longest),
         verbalizer=verbalizer,
         seed=whole("seed", 0, 2**31 - 1),
+        max_gradient_norm=tuning.number("max_gradient_norm", 100),
     )
 
 
