@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
@@ -22,14 +23,18 @@ def prepare() -> None:
 
 
 def in_brief() -> dict[str, float]:
-    """Measure each part's smallest sizes, in a process of its own.
+    """Measure each part's smallest sizes, in a process of its own; say on standard error which figure grows most.
 
     Returns:
-        The growth of the figure of each part that grows most, over that of the sizes.
+        The growth of that figure of each part, over that of the sizes.
     """
+    found = {}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), prepare) as pool:
-        return {part: pool.submit(_steepest, part).result() for part in PARTS}
+        for part in PARTS:
+            what, found[part] = pool.submit(_steepest, part).result()
+            print(f"growth.{part}: {what}", file=sys.stderr, flush=True)
+    return found
 
 
-def _steepest(part: str) -> float:
+def _steepest(part: str) -> tuple[str, float]:
     return report.steepest([point for size in PARTS[part].SIZES[:FEW] for point in PARTS[part].measure(size)])

@@ -44,24 +44,24 @@ def growth(values: dict[int, float]) -> str:
     return f"{factor:.3g} times for {largest / before:g} times"
 
 
-def steepest(points: Iterable[Point]) -> float:
-    """Give the largest growth of any figure of a part from its smallest size to its largest, over the sizes' growth.
+def steepest(points: Iterable[Point]) -> tuple[str, float]:
+    """Find the figure of a part that grows most from its smallest size to its largest.
 
     Args:
         points: of one part.
 
     Returns:
-        1 if that figure grew in proportion, less if it grew less.
+        What it is, and its growth over that of the sizes: 1 if it grew in proportion, less if it grew less.
     """
     by_figure: dict[str, dict[int, float]] = {}
     for point in points:
         by_figure.setdefault(point.what, {})[point.size] = point.value
-    ratios = []
-    for values in by_figure.values():
+    ratios = {}
+    for what, values in by_figure.items():
         smallest, largest = min(values), max(values)
         if smallest < largest and values[smallest] > 0:
-            ratios.append(values[largest] / values[smallest] / (largest / smallest))
-    return max(ratios)
+            ratios[what] = values[largest] / values[smallest] / (largest / smallest)
+    return max(ratios.items(), key=lambda ratio: ratio[1])
 
 
 def each_more(values: dict[int, float], unit: str) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from torch.multiprocessing.spawn import spawn
 
 from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, precision, tune_command
 from prompt_tuning_helpers.engine.errors import UnusableSettings
@@ -207,3 +209,26 @@ def test_a_job_says_what_precision_it_cannot_have(job: Path, monkeypatch: pytest
 def test_a_runtimes_jobs_are_told_its_precision() -> None:
     assert tune_command(Path("job"), Precision.FLOAT32)[-2:] == ["--precision", "float32"]
     assert tune_command(Path("job"))[-2:] == ["--precision", "auto"]
+
+
+def choose_in_group(rank: int, store: Path, training_file: Path, settings: TuningSettings) -> None:
+    """Choose as one of two processes, of which the second finds bfloat16 no faster."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    loaded = replace(loading.load("tiny"), parameters=SMALL)
+    run = replace(settings, num_epochs=LONG)
+    data = encode_rows(read_rows(training_file), loaded.tokenizer, run)
+    start = initialise(loaded.model, loaded.tokenizer, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onednn, "can_round", lambda: True)
+        patch.setattr(precision, "try_bfloat16", lambda *_: FAST if rank == 0 else Trial(1.0, 0.05))
+        with choose(loaded, start, data, run, Precision.AUTO, lambda message: None):
+            rounded = onednn._rounds
+    (store.parent / f"rounded-{rank}").write_text(str(rounded))
+    dist.destroy_process_group()
+
+
+def test_processes_of_one_job_all_stay_with_float32_if_one_of_them_does(
+    tmp_path: Path, training_file: Path, settings: TuningSettings
+) -> None:
+    spawn(choose_in_group, (tmp_path / "store", training_file, settings), nprocs=2)
+    assert [(tmp_path / f"rounded-{rank}").read_text() for rank in range(2)] == ["False", "False"]
