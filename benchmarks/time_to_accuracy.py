@@ -7,11 +7,12 @@ quarter after every five updates; the test file is never read. A method's time i
 the mean accuracy over the seeds stays at or above 0.93, times the seconds of an update, for which the methods take
 turns on the same cores. With as many rows an update, all see the same rows in the same order; template, schedule and
 optimizer are the same; for all, what the rows share is computed once and only labels get logits. Prompt tuning runs on
-the engine's own forward, the others on transformers'; all multiply by oneDNN, and in bfloat16 where the processor has
-instructions for that.
+the engine's own forward, the others on transformers'; all multiply by oneDNN, and learn in bfloat16 where the processor
+has instructions for that.
 
-Runs are appended to build/time_to_accuracy.jsonl, and those that are there are not made again. ``make bench`` makes
-those of ``CHOSEN`` alone.
+Runs take an hour or more, and are kept in time_to_accuracy.jsonl beside this file: those that are there are not made
+again, so that ``make bench`` has only the updates to time. They were made on an EPYC with AVX-512 BF16. ``--runs``
+names another file, to make all of them anew.
 """
 
 import argparse
@@ -45,13 +46,13 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import seconds
 
-RESULTS = Path(__file__).parents[1] / "build" / "time_to_accuracy.jsonl"
+KEPT = Path(__file__).with_suffix(".jsonl")
 MODEL = "smollm2"
 GOAL = 0.93
 SEEDS = range(5)
 ASKED_EVERY = 5  # updates
 ASKED_TOGETHER = 20  # rows
-MOST_AT_ONCE = 4  # runs; full fine-tuning takes 3 GiB
+MOST_AT_ONCE = 2  # runs; full fine-tuning takes up to 7 GiB
 LORA_RANK = 8
 SHORT = {"prompt tuning": "prompt", "LoRA": "lora", "full fine-tuning": "full"}
 
@@ -178,12 +179,12 @@ def measure(candidate: Candidate, seed: int) -> Run:
     data = encode_rows(kept, loading.load_tokenizer(MODEL), settings)
     training = begin(candidate.method, data, settings)
     accuracy = {}
-    with numbers():
-        batches = islice(minibatches(len(data.rows), settings), candidate.updates)
-        for step, (_, indices) in enumerate(batches, start=1):
+    batches = islice(minibatches(len(data.rows), settings), candidate.updates)
+    for step, (_, indices) in enumerate(batches, start=1):
+        with numbers():
             training.update(indices, learning_rate_factor(step, candidate.updates))
-            if step % ASKED_EVERY == 0 and step >= candidate.updates / 2:
-                accuracy[step] = accuracy_of(training, held_back, settings)
+        if step % ASKED_EVERY == 0 and step >= candidate.updates / 2:
+            accuracy[step] = accuracy_of(training, held_back, settings)
     return Run(candidate, seed, accuracy)
 
 
@@ -246,29 +247,37 @@ def _make_updates(training: Training, batches: Sequence[list[int]]) -> None:
             training.update(indices, 1.0)
 
 
-def _kept() -> Iterator[Run]:
-    if RESULTS.exists():
-        for line in RESULTS.read_text(encoding="utf-8").splitlines():
+def read_runs(path: Path = KEPT) -> Iterator[Run]:
+    """Read the runs that are kept; none if there is no file."""
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
             fields = json.loads(line)
+            candidate = Candidate(**fields["candidate"])
             accuracy = {int(step): value for step, value in fields["accuracy"].items()}
-            yield Run(Candidate(**fields["candidate"]), fields["seed"], accuracy)
+            yield Run(candidate, fields["seed"], accuracy)
 
 
 def numbers() -> AbstractContextManager[None]:
-    """Give the block in which all methods multiply alike."""
+    """Give the block in which all methods learn."""
     return onednn.rounded_products() if onednn.can_round() else nullcontext()
 
 
-def runs_of(candidates: Sequence[Candidate]) -> dict[Candidate, list[Run]]:
-    """Give the runs of all seeds; make those that are missing, one on each core, since they are not timed."""
-    runs = {(run.candidate, run.seed): run for run in _kept()}
+def runs_of(candidates: Sequence[Candidate], path: Path = KEPT) -> dict[Candidate, list[Run]]:
+    """Give the runs of all seeds; make those that are missing, one on each core, since they are not timed.
+
+    Args:
+        candidates: whose runs.
+        path: where runs are kept.
+    """
+    runs = {(run.candidate, run.seed): run for run in read_runs(path)}
     missing = [key for key in ((candidate, seed) for candidate in candidates for seed in SEEDS) if key not in runs]
-    RESULTS.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     workers = min(os.cpu_count() or 1, MOST_AT_ONCE)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _use_one_thread) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _use_one_thread, max_tasks_per_child=1) as pool:
         for made in as_completed([pool.submit(measure, *key) for key in missing]):
             run = made.result()
-            with RESULTS.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(run)) + "\n")
             print(run, file=sys.stderr, flush=True)
             runs[run.candidate, run.seed] = run
@@ -292,6 +301,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", action="append", choices=SHORT, help="leave the others out")
     parser.add_argument("--best", action="store_true", help="only the best of each method, and the lesson's settings")
+    parser.add_argument("--runs", type=Path, default=KEPT, help="where runs are kept")
     options = parser.parse_args()
     keep_freed_memory()
     wanted = [
@@ -299,7 +309,7 @@ def main() -> None:
         for candidate in ((*CHOSEN, AS_IN_THE_LESSON) if options.best else CANDIDATES)
         if candidate.method in (options.method or SHORT)
     ]
-    runs, took = runs_of(wanted), seconds_of_updates(wanted)
+    runs, took = runs_of(wanted, options.runs), seconds_of_updates(wanted)
     print(
         "| method | rate | rows an update | gradients cut to | updates planned | accuracy at the end | updates to 0.93 "
         "| s an update | seconds to 0.93 |"

@@ -65,7 +65,7 @@ def tune_vs_peft(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> 
 
 
 def bfloat16(rounds: int = 5) -> Trial:
-    """Compare a step in float32 and in bfloat16 as a tuning job does, over several minibatches; give medians."""
+    """Compare a step in float32 and in bfloat16 as a tuning job does, over several whole minibatches; give medians."""
     data = encoded(LOCAL_SETTINGS)
     loaded = loading.load("smollm2")
     trainer = Trainer(loaded.model, initialise(loaded.model, loaded.tokenizer, LOCAL_SETTINGS), data, LOCAL_SETTINGS)

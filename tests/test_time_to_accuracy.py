@@ -17,6 +17,7 @@ from benchmarks.time_to_accuracy import (
     Run,
     begin,
     measure,
+    read_runs,
     runs_of,
     seconds_of_updates,
     seconds_to_goal,
@@ -80,25 +81,32 @@ def test_the_second_half_of_a_run_is_followed_every_five_updates(monkeypatch: py
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+def made_up() -> list[Run]:
     """All runs of what is chosen; prompt tuning gets to the goal after 55 updates, full fine-tuning after 30."""
     runs = []
     for candidate in CHOSEN:
         reached = {"prompt tuning": 55, "LoRA": 1_000, "full fine-tuning": 30}[candidate.method]
         accuracy = {step: 0.95 if step >= reached else 0.5 for step in range(5, candidate.updates + 1, 5)}
         runs += [Run(candidate, seed, accuracy) for seed in SEEDS]
-    path = tmp_path / "build" / "runs.jsonl"
-    path.parent.mkdir()
-    path.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs), encoding="utf-8")
-    monkeypatch.setattr(time_to_accuracy, "RESULTS", path)
     return runs
 
 
-def test_runs_that_are_kept_are_not_made_again(kept: list[Run]) -> None:
-    assert [run for alike in runs_of(CHOSEN).values() for run in alike] == kept
+def test_runs_that_are_kept_are_not_made_again(made_up: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(asdict(run)) + "\n" for run in made_up), encoding="utf-8")
+    assert [run for alike in runs_of(CHOSEN, path).values() for run in alike] == made_up
 
 
-def test_seconds_to_the_goal_are_updates_times_their_seconds(kept: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runs_that_make_bench_needs_are_kept() -> None:
+    kept = {(run.candidate, run.seed) for run in read_runs()}
+    assert {(candidate, seed) for candidate in CHOSEN for seed in SEEDS} <= kept
+
+
+def test_seconds_to_the_goal_are_updates_times_their_seconds(
+    made_up: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_candidate = {candidate: [run for run in made_up if run.candidate == candidate] for candidate in CHOSEN}
+    monkeypatch.setattr(time_to_accuracy, "runs_of", lambda candidates: by_candidate)
     monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda candidates: dict.fromkeys(candidates, 2.0))
     assert seconds_to_goal() == {"prompt": 110.0, "lora": None, "full": 60.0}
 

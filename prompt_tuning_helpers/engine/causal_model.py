@@ -51,8 +51,9 @@ class CausalModel(ABC):
     def prepare_for_gradients(self) -> None:  # noqa: B027 most models need nothing
         """Make ready to be trained with, before the first step; answering may be slower afterwards."""
 
-    def keep_only_in_use(self) -> None:  # noqa: B027 most models have their weights but once
-        """Let go of the weights in all numbers but those that products take now; answers come from these, too, then."""
+    @abstractmethod
+    def keep_only_in_use(self) -> None:
+        """Let go of weights in other numbers than products take now, for good; answers come from what is left, too."""
 
     @abstractmethod
     def embed(self, tokens: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import onednn
 from .causal_model import CausalModel, KVCache, PackedRows
 
 
@@ -54,6 +55,10 @@ class TransformersModel(CausalModel):
         self.network = model
         self._first_cache = first_cache or self._empty_cache
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
+
+    def keep_only_in_use(self) -> None:
+        """Let go of weights in bfloat16 if products take none now."""
+        onednn.keep_only_in_use(self.network)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""

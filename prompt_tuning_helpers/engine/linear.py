@@ -20,7 +20,7 @@ class FrozenLinear:
         weight: ``[outputs, inputs]``.
         bias: ``[outputs]``; none by default.
         is_kept: whether the weight stays in memory as it is, since something else uses it, too.
-        is_exact: whether the weight stays in float32 even where products take rounded ones.
+        is_exact: whether the weight stays in float32 where results would be rounded, too.
     """
 
     def __init__(

@@ -218,7 +218,7 @@ class _Block:
             names: of the maps.
             gain: the name of the norm before them, which the inputs are multiplied by.
             multiplier: what the outputs are multiplied by.
-            is_exact: whether its products are never rounded where results would be, too.
+            is_exact: whether its weights stay in float32 where results would be rounded, too.
         """
         weight = torch.cat([self._tensors[f"{self._prefix}{name}.weight"] for name in names])  # [outputs, inputs]
         biases = [bias for name in names if (bias := self.get(f"{name}.bias")) is not None]

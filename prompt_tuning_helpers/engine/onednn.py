@@ -25,7 +25,10 @@ IS_INTEL = "Intel" in str(torch.cpu.get_capabilities().get("cpu_name", ""))
 
 # What layers of queries and keys are called in transformers, alone or with those of values. Rounded ones put the
 # gradient of SmolLM2's soft prompt 7 % off, since attention takes exponentials of their products; all others, 4 %.
-QUERIES_AND_KEYS = ("q_proj", "k_proj", "qkv_proj", "query", "key", "query_key_value", "Wqkv")
+QUERIES_AND_KEYS = (
+    *("q_proj", "k_proj", "qkv_proj", "query", "key", "query_key_value", "Wqkv", "c_attn"),
+    *("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"),
+)
 
 _rounds = False  # whether numbers are rounded before they are multiplied
 
@@ -88,8 +91,9 @@ def _multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class Linear(torch.nn.Linear):
     """A linear layer that multiplies by oneDNN, forward and backward."""
 
-    is_exact = False  # whether the weight stays in float32 even where products take rounded ones
-    _rounded: Tensor | None = None  # the weight in bfloat16, once it was needed, if it is frozen
+    is_exact = False  # whether the weight stays in float32 where results would be rounded, too
+    _rounded: Tensor | None = None  # the weight in bfloat16
+    _rounded_at = -1  # the weight's version that it was made from
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
@@ -101,11 +105,14 @@ class Linear(torch.nn.Linear):
     def _rounded_weight(self) -> Tensor | None:
         if self.is_exact or not takes_rounded_weights():
             return None
-        if self.weight.requires_grad:  # it changes with each step
-            return self.weight.detach().bfloat16()
-        if self._rounded is None:
-            self._rounded = self.weight.bfloat16()
+        version = self.weight._version  # which each update of a trained one raises
+        if self._rounded is None or self._rounded_at != version:
+            self._rounded, self._rounded_at = self.weight.detach().bfloat16(), version
         return self._rounded
+
+    def forget_rounded(self) -> None:
+        """Let go of the weight in bfloat16; it is made again when it is needed."""
+        self._rounded = None
 
 
 class _Product(torch.autograd.Function):
@@ -121,7 +128,7 @@ class _Product(torch.autograd.Function):
         of_inputs, of_weight, of_bias, _ = ctx.needs_input_grad
         return (
             multiply(gradient, weight.t()) if of_inputs else None,
-            _gradient_of_weight(gradient, inputs) if of_weight else None,
+            _gradient_of_weight(gradient, inputs.to(weight.dtype)) if of_weight else None,
             gradient.sum(0) if of_bias else None,
             None,
         )
@@ -129,8 +136,8 @@ class _Product(torch.autograd.Function):
 
 def _gradient_of_weight(gradient: Tensor, inputs: Tensor) -> Tensor:
     if not len(gradient):  # oneDNN knows no sums of nothing
-        return gradient.t() @ inputs
-    return multiply(gradient.t(), (inputs.bfloat16() if takes_rounded_weights() else inputs).t())
+        return gradient.t() @ inputs.float()
+    return multiply(gradient.t(), inputs.t())
 
 
 def speed_up(network: torch.nn.Module) -> None:
@@ -139,9 +146,19 @@ def speed_up(network: torch.nn.Module) -> None:
     Args:
         network: in any numbers, on any device.
     """
+    find_logits: Any = getattr(network, "get_output_embeddings", lambda: None)  # what only whole models have
+    logits = find_logits()
     for name, module in network.named_modules():
         # Kinds of layers that are derived from these do something else, too.
         if type(module) is torch.nn.Linear and can_multiply(module.weight):
             module.__class__ = Linear
             assert isinstance(module, Linear)
-            module.is_exact = name.rpartition(".")[2] in QUERIES_AND_KEYS
+            module.is_exact = module is logits or name.rpartition(".")[2] in QUERIES_AND_KEYS
+
+
+def keep_only_in_use(network: torch.nn.Module) -> None:
+    """Let go of rounded weights if products take none now. Those in float32 stay: other parts may share them."""
+    if not takes_rounded_weights():
+        for module in network.modules():
+            if isinstance(module, Linear):
+                module.forget_rounded()

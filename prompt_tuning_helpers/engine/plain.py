@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import onednn
 from .causal_model import CausalModel, KVCache, PackedRows
 
 
@@ -53,6 +54,10 @@ class PlainModel(CausalModel):
         self.steps = steps
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self.embedding: Tensor = model.get_input_embeddings().weight.detach()
+
+    def keep_only_in_use(self) -> None:
+        """Let go of weights in bfloat16 if products take none now."""
+        onednn.keep_only_in_use(self.network)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings ``[..., H]`` of token ids ``[...]``."""

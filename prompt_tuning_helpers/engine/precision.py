@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -61,8 +61,8 @@ def choose(
 ) -> AbstractContextManager[None]:
     """Give the block in which a run multiplies as asked. Of several processes, all multiply in the same numbers.
 
-    To save memory, the model may keep its weights in these numbers alone, for good: a process that answers, too, should
-    not choose.
+    To save memory, the model may keep its weights in these numbers alone, for good: a process that answers, too, or
+    makes another run, should not choose.
 
     Args:
         loaded: the base model.
@@ -76,13 +76,16 @@ def choose(
         UnusableSettings: if bfloat16 is asked for, and the processor has no instructions for it.
     """
     if asked is Precision.BFLOAT16:
+        if prompt.device.type != "cpu":
+            raise UnusableSettings("A GPU computes a model in numbers that suit its size. Choose the precision auto.")
         if not onednn.can_round():
             raise UnusableSettings("This processor has no instructions for bfloat16. Choose the precision auto.")
         return _block(loaded, is_rounded=True)
     steps = steps_per_epoch(len(data.rows), settings) * settings.num_epochs
     if asked is Precision.FLOAT32 or loaded.parameters < SMALL or steps < WORTHWHILE_STEPS:
         return nullcontext()
-    trainer = Trainer(loaded.model, prompt, data, settings)
+    # Whole gradients are compared, whatever a run cuts them to.
+    trainer = Trainer(loaded.model, prompt, data, replace(settings, max_gradient_norm=None))
     if trainer.any_process(not (onednn.can_round() and prompt.device.type == "cpu")):
         return nullcontext()
     _, indices = next(minibatches(len(data.rows), settings))

@@ -203,3 +203,15 @@ print(sorted({{"transformers", "peft"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("device", "parameters", "dtype"),
+    [
+        ("cpu", 10 * loading.FLOAT32_ON_GPU, torch.float32),
+        ("cuda", loading.FLOAT32_ON_GPU, torch.float32),
+        ("cuda", loading.FLOAT32_ON_GPU + 1, torch.bfloat16),
+    ],
+)
+def test_only_large_models_on_a_gpu_are_computed_in_bfloat16(device: str, parameters: int, dtype: torch.dtype) -> None:
+    assert loading._dtype(device, parameters) == dtype

@@ -1,6 +1,7 @@
 """Products in bfloat16: what they change, and when a tuning job takes them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,20 @@ from torch.multiprocessing.spawn import spawn
 
 from prompt_tuning_helpers.engine import TuningSettings, loading, onednn, precision, tune_command
 from prompt_tuning_helpers.engine.errors import UnusableSettings
+from prompt_tuning_helpers.engine.general import TransformersModel
 from prompt_tuning_helpers.engine.job import run_job
 from prompt_tuning_helpers.engine.job_folder import JobFailure
 from prompt_tuning_helpers.engine.linear import FrozenLinear
+from prompt_tuning_helpers.engine.llama import LlamaModel
 from prompt_tuning_helpers.engine.loading import SMALL
 from prompt_tuning_helpers.engine.precision import TOLERANCE, Trial, choose, try_bfloat16
 from prompt_tuning_helpers.engine.rows import encode_rows, read_rows
 from prompt_tuning_helpers.engine.settings import Precision
 from prompt_tuning_helpers.engine.soft_prompt import initialise
 from prompt_tuning_helpers.engine.trainer import Trainer
+from tests.support.networks import make_network
 
+NEEDED = pytest.mark.skipif(not onednn.can_multiply(torch.empty(1)), reason="PyTorch has no oneDNN here")
 FAST = Trial(2.0, 0.05)
 LONG = 40  # epochs: enough steps for a trial to be worth it
 
@@ -54,6 +59,7 @@ def test_rounded_products_are_near_the_exact_ones_and_end_with_the_block() -> No
     assert torch.equal(product(inputs, weight), exact)
 
 
+@NEEDED
 @pytest.mark.parametrize("is_frozen", [True, False])
 def test_layers_of_transformers_have_gradients_of_rounded_products(is_frozen: bool) -> None:
     layer = onednn.Linear(96, 160)
@@ -70,10 +76,12 @@ def test_layers_of_transformers_have_gradients_of_rounded_products(is_frozen: bo
         for rounded, close_to in zip((output, *found), (exact, *expected), strict=True):
             assert (rounded - close_to).norm() <= 0.01 * close_to.norm()
         assert torch.equal(output, exact) is not onednn.can_round()
-    if not is_frozen:
-        layer.weight.data = 2 * layer.weight.data
-        with onednn.rounded_products():
-            assert not torch.allclose(layer(inputs), output)
+    if onednn.takes_rounded_weights():
+        assert layer._rounded is not None
+    with torch.no_grad():
+        layer.weight.mul_(2)  # as a step of an optimizer does
+    with onednn.rounded_products():
+        torch.testing.assert_close(layer(inputs) - layer.bias, 2 * (output - layer.bias), rtol=0.01, atol=0.01)
 
 
 def test_some_weights_are_not_rounded_where_results_would_be() -> None:
@@ -84,14 +92,20 @@ def test_some_weights_are_not_rounded_where_results_would_be() -> None:
     assert torch.equal(rounded, exact) is not onednn._HAS_AMX
 
 
-def test_queries_and_keys_of_transformers_are_not_rounded_where_results_would_be() -> None:
-    network = torch.nn.ModuleDict({"q_proj": torch.nn.Linear(96, 160), "up_proj": torch.nn.Linear(96, 160)})
+@NEEDED
+def test_queries_keys_and_logits_of_transformers_are_not_rounded_where_results_would_be() -> None:
+    class Network(torch.nn.ModuleDict):
+        def get_output_embeddings(self) -> torch.nn.Module:
+            return self["lm_head"]
+
+    network = Network({name: torch.nn.Linear(96, 160) for name in ("q_proj", "up_proj", "lm_head")})
     onednn.speed_up(network)
     inputs = numbers(64, 96)
-    exact = {name: layer(inputs) for name, layer in network.items()}
+    before = {name: layer(inputs) for name, layer in network.items()}
     with onednn.rounded_products():
-        same = {name: torch.equal(layer(inputs), exact[name]) for name, layer in network.items()}
-    assert same == {"q_proj": not onednn._HAS_AMX, "up_proj": not onednn.can_round()}
+        same = {name: torch.equal(layer(inputs), before[name]) for name, layer in network.items()}
+    exact = not (onednn._HAS_AMX and onednn.can_round())
+    assert same == {"q_proj": exact, "up_proj": not onednn.can_round(), "lm_head": exact}
 
 
 def test_a_weight_is_kept_in_the_numbers_that_a_run_needs() -> None:
@@ -101,6 +115,7 @@ def test_a_weight_is_kept_in_the_numbers_that_a_run_needs() -> None:
     with onednn.rounded_products():
         rounded = linear(inputs)
     linear.keep_only_in_use()
+    assert linear._rounded is None
     torch.testing.assert_close(linear(inputs), exact)
     with onednn.rounded_products():
         torch.testing.assert_close(linear(inputs), rounded)
@@ -114,6 +129,36 @@ def test_other_products_than_the_layers_own_are_never_rounded() -> None:
     with onednn.rounded_products():
         product(inputs, weight.t())
         assert torch.equal(inputs @ weight, exact)
+
+
+def test_the_fast_path_keeps_what_a_run_needs(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(loading._load.cache_clear)
+    loading._load.cache_clear()
+    model = loading.load("tiny").model
+    assert isinstance(model, LlamaModel)
+    for rounded in (False, True):
+        with onednn.rounded_products() if rounded else nullcontext():
+            taken = onednn.takes_rounded_weights()
+            model.keep_only_in_use()
+        for layer in model.layers:
+            kept = [linear._weight.dtype for linear in (layer.output, layer.gate_up, layer.down)]
+            assert kept == 3 * [torch.bfloat16 if taken else torch.float32]
+            assert layer.query_key_value._weight.dtype == torch.float32
+        assert model.head._weight.dtype == torch.float32
+
+
+@NEEDED
+def test_the_general_path_lets_go_of_rounded_weights_that_no_run_needs() -> None:
+    network = make_network("llama")
+    onednn.speed_up(network)
+    model = TransformersModel(network)
+    layers = [module for module in network.modules() if isinstance(module, onednn.Linear)]
+    with onednn.rounded_products():
+        model.extend([model.new_cache()], [model.embedding[:4]])
+        model.keep_only_in_use()
+        assert any(layer._rounded is not None for layer in layers) is onednn.takes_rounded_weights()
+    model.keep_only_in_use()
+    assert all(layer._rounded is None for layer in layers)
 
 
 @pytest.mark.parametrize(
