@@ -121,7 +121,7 @@ class Plan:
         if kind is Attention:
             settings |= {"attention_reviews": self.attention_reviews}
         if kind is Transfer:
-            tickets = asdict(self.tickets)
+            tickets = {name: value for name, value in asdict(self.tickets).items() if value is not None}
             settings |= {"tickets": tickets, "ticket_data": _hashes(TICKET_FILES), "ticket_rows": self.ticket_rows}
         return settings
 
