@@ -96,9 +96,10 @@ def choose(
 
 
 def _block(loaded: LoadedModel, is_rounded: bool) -> AbstractContextManager[None]:
-    with onednn.rounded_products() if is_rounded else nullcontext():
+    block = onednn.rounded_products if is_rounded else nullcontext
+    with block():
         loaded.model.keep_only_in_use()
-    return onednn.rounded_products() if is_rounded else nullcontext()
+    return block()
 
 
 def try_bfloat16(trainer: Trainer, indices: list[int]) -> Trial:
