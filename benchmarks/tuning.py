@@ -32,8 +32,6 @@ from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 from .measure import in_turn, seconds
 from .peak_memory import peak_memory_mb
 
-ROWS_A_TURN = 16  # so that turns take alike, whatever the rows of a step
-
 Rows = list[tuple[list[int], list[int]]]
 
 
@@ -57,11 +55,8 @@ def tune_vs_peft(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> 
     settings = settings_of(virtual_tokens, rows)
     data = encoded(settings)
     ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
-    steps = max(1, ROWS_A_TURN // rows)
-    rounds = 5 if rows <= ROWS_A_TURN else 3  # PEFT's step of 32 rows takes 20 s
-    return in_turn(
-        lambda: [next(ours) for _ in range(steps)], lambda: [next(theirs) for _ in range(steps)], rounds
-    ).speed_up
+    rounds = 5 if rows <= LOCAL_SETTINGS.batch_size else 2  # PEFT's step of 32 rows takes 20 s
+    return in_turn(lambda: next(ours), lambda: next(theirs), rounds).speed_up
 
 
 def bfloat16(rounds: int = 5) -> Trial:
