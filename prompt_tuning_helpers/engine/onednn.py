@@ -1,9 +1,10 @@
 """Lets the linear layers of a network of transformers multiply by oneDNN, which comes with PyTorch.
 
-In float32, PyTorch multiplies by MKL, which reaches less than half of what an AMD processor can do: on two cores of an
-EPYC, forward and gradient of SmolLM2-135M were 1.75 times as fast by oneDNN (`onednn_speed_up` of `make bench`). On
-those of an Intel Xeon they were 0.9 times as fast; but what MKL gives depends on where in memory the numbers lie, so
-that the same run would not always give the same soft prompt. The sums are the same, in another order.
+In float32, PyTorch multiplies by MKL, which is slower than oneDNN on AMD's processors: forward and gradient of
+SmolLM2-135M were 1.75 times as fast by oneDNN on two cores of an EPYC, and 1.2 times on one with AVX-512
+(`onednn_speed_up` of `make bench`). On those of an Intel Xeon they were 0.9 times as fast; but what MKL gives depends
+on where in memory the numbers lie, so that the same run would not always give the same soft prompt. The sums are the
+same, in another order.
 
 Inside ``rounded_products``, numbers are rounded to bfloat16 before they are multiplied, which processors with
 instructions for that do several times as fast. Sums stay in float32. With AMX, oneDNN rounds by itself, and results
