@@ -197,7 +197,8 @@ def take_in(adapter: Adapter, about: Description, database: Database, state: Sta
     """
     models = Models(database, state.models)
     trainings = Trainings(database, models)
-    tuning = adapter.settings | {"base_model": {"model_id": about.base_model_id}, "tuning_type": "prompt_tuning"}
+    settings = {name: value for name, value in adapter.settings.items() if value is not None}  # as trainings show them
+    tuning = settings | {"base_model": {"model_id": about.base_model_id}, "tuning_type": "prompt_tuning"}
     if about.task_id is not None:
         tuning["task_id"] = about.task_id
     request = {
