@@ -300,15 +300,10 @@ def main() -> None:
     """Make the runs that are missing, time updates, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", action="append", choices=SHORT, help="leave the others out")
-    parser.add_argument("--best", action="store_true", help="only the best of each method, and the lesson's settings")
     parser.add_argument("--runs", type=Path, default=KEPT, help="where runs are kept")
     options = parser.parse_args()
     keep_freed_memory()
-    wanted = [
-        candidate
-        for candidate in ((*CHOSEN, AS_IN_THE_LESSON) if options.best else CANDIDATES)
-        if candidate.method in (options.method or SHORT)
-    ]
+    wanted = [candidate for candidate in CANDIDATES if candidate.method in (options.method or SHORT)]
     runs, took = runs_of(wanted, options.runs), seconds_of_updates(wanted)
     print(
         "| method | rate | rows an update | gradients cut to | updates planned | accuracy at the end | updates to 0.93 "

@@ -1,4 +1,4 @@
-"""Products with frozen weights: exact in float32, and laid out in memory as the processor reads them fastest."""
+"""Products with frozen weights, in float32 or rounded, laid out in memory as the processor reads them fastest."""
 
 from typing import Any
 
