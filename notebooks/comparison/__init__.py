@@ -18,9 +18,8 @@ from .controls.sentences import (
 from .controls.tables import show_geometry, show_transfer, show_variants
 from .plots import plot_accuracy, plot_cost, plot_little_data, plot_phenomena, plot_virtual_tokens
 from .results import load
-from .sentences import describe_choice, describe_machines, describe_opened, describe_share
+from .sentences import describe_choice, describe_machines, describe_opened
 from .tables import (
-    show_cost_against,
     show_costs,
     show_little_data,
     show_methods,
@@ -39,7 +38,6 @@ __all__ = [
     "describe_geometry",
     "describe_machines",
     "describe_opened",
-    "describe_share",
     "describe_transfer",
     "describe_variants",
     "load",
@@ -56,7 +54,6 @@ __all__ = [
     "plot_virtual_tokens",
     "show_accuracy_against",
     "show_claims",
-    "show_cost_against",
     "show_costs",
     "show_files",
     "show_geometry",

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from .language import paragraph, say, whole
+from .language import say
 from .paragraphs import in_paragraphs
 from .results import Comparison, Machine
-from .tables import share
 
 
 @in_paragraphs
@@ -53,29 +52,6 @@ def describe_choice(comparison: Comparison, method: str) -> str:
     found = comparison.of(method)
     choices = dict.fromkeys(choice.describe(say) for choice in found.chosen)
     return say("Chosen for {method}: {choices}.", method=say(found.method.title), choices=say("; ").join(choices))
-
-
-@in_paragraphs
-def describe_share(comparison: Comparison, method: str) -> str:
-    """Say how many parameters a method trains.
-
-    Args:
-        comparison: what ``load`` returns.
-        method: its name.
-    """
-    found, parameters = comparison.of(method), comparison.cost(method).trained_parameters
-    return paragraph(
-        say(
-            "With {method}, {parameters} parameters are trained.",
-            method=say(found.method.title),
-            parameters=whole(parameters),
-        ),
-        say(
-            "The base model has {parameters}: that is {share}.",
-            parameters=whole(comparison.base_parameters),
-            share=share(found.method, parameters, comparison),
-        ),
-    )
 
 
 @in_paragraphs

@@ -1,6 +1,6 @@
 """The tables of the comparison: data frames that Jupyter shows, with figures as people read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -181,36 +181,6 @@ def show_virtual_tokens(comparison: Comparison) -> "pd.DataFrame":
         for token in comparison.opened["tokens"]
     ]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name=say("virtual token")))
-
-
-def show_cost_against(comparison: Comparison, method: str, others: Sequence[str]) -> "pd.DataFrame":
-    """Show what one method costs, with the cost of another as the unit.
-
-    Args:
-        comparison: what ``load`` returns.
-        method: the one.
-        others: the others, which are tuned.
-
-    Returns:
-        One row each other method.
-    """
-    columns = {
-        say("trained parameters"): "trained_parameters",
-        say("whole tuning"): "tuning_seconds",
-        say("memory of tuning"): "tuning_memory_mb",
-        say("memory of answering"): "answering_memory_mb",
-        say("saved"): "saved_bytes",
-        say("time per review"): "scoring_ms",
-    }
-    one = comparison.cost(method)
-    rows = {
-        say(comparison.plan.method(other).title): {
-            title: times(getattr(one, attribute), getattr(comparison.cost(other), attribute))
-            for title, attribute in columns.items()
-        }
-        for other in others
-    }
-    return _unbroken_table(rows).rename_axis(say("against"))
 
 
 def _written(found: Measured) -> str:

@@ -92,7 +92,6 @@ def _tables(found: Comparison) -> list[pd.DataFrame]:
         shown.show_files(found, names),
         shown.show_accuracy_against(found, "prompt-100", names),
         shown.show_accuracy_against(found, "prompt-100", ["zero-shot", "few-shot"], rows=[20, 80], by="writing"),
-        shown.show_cost_against(found, "prompt-100", ["full", "lora-8"]),
         shown.show_wordings().iloc[:0],
         shown.show_templates().iloc[:0],
         shown.show_virtual_tokens(found).iloc[:0],
@@ -106,7 +105,6 @@ def _sentences(found: Comparison) -> list[str]:
         shown.describe_answers(found),
         shown.describe_opened(found),
         *(shown.describe_choice(found, name) for name in names),
-        *(shown.describe_share(found, name) for name in names if found.plan.method(name).is_tuned),
     ]
 
 

@@ -74,7 +74,6 @@ def test_no_figure_breaks_in_a_cell(comparison: Comparison) -> None:
         shown.show_methods(comparison),
         shown.show_costs(comparison),
         shown.show_little_data(comparison),
-        shown.show_cost_against(comparison, "prompt-100", ["full"]),
     ]
     cells = [cell for table in tables_of_figures for row in table.to_numpy().tolist() for cell in row]
     assert not [cell for cell in cells if " " in cell]
@@ -138,19 +137,6 @@ def test_words_of_the_vocabulary_are_no_markup(comparison: Comparison) -> None:
     assert "<b>" not in shown.show_virtual_tokens(comparison).to_html()
 
 
-def test_costs_are_measured_by_those_of_another(comparison: Comparison) -> None:
-    table = shown.show_cost_against(comparison, "prompt-100", ["full"])
-    (row,) = table.to_dict("records")
-    assert row == {
-        "trained parameters": "1/2,300",
-        "whole tuning": with_joiners("0.50 ×"),  # noqa: RUF001
-        "memory of tuning": with_joiners("1.0 ×"),  # noqa: RUF001
-        "memory of answering": with_joiners("1.0 ×"),  # noqa: RUF001
-        "saved": "1/2,300",
-        "time per review": with_joiners("1.0 ×"),  # noqa: RUF001
-    }
-
-
 def test_every_wording_is_shown() -> None:
     table = shown.show_wordings()
     assert table["question"].str.contains("{review}", regex=False).all()
@@ -187,10 +173,6 @@ def test_a_minus_is_no_hyphen(value: float, text: str) -> None:
 
 
 def test_sentences_carry_the_figures(comparison: Comparison) -> None:
-    assert shown.describe_share(comparison, "prefix-20") == (
-        "With prefix tuning, 20 virtual tokens, 230,400 parameters are trained. "
-        "The base model has 134,515,008: that is 0.171 %."
-    )
     assert shown.describe_choice(comparison, "few-shot") == (
         "Chosen for hard prompt, 4 or 8 examples: question, 4 examples, draw 1; chat, 8 examples, draw 1."
     )
