@@ -133,7 +133,7 @@ format: $(VENV)/.ready  ## mend what ruff can mend, and format
 	$(VENV)/bin/ruff format
 
 .PHONY: bench
-bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn; ARGS="scoring" measures a part
+bench: $(VENV)/.ready model  ## measure speed, each figure against its rival in turn; ARGS="lesson" measures a part
 	$(RUN) -m benchmarks $(ARGS)
 
 # Writes build/growth.jsonl, the table of docs/growth.md and its plots.

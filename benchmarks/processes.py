@@ -16,7 +16,7 @@ from prompt_tuning_helpers.engine.metrics import MetricsReader
 from prompt_tuning_helpers.engine.rows import read_rows
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
-STEPS = 5
+STEPS = 4
 NOT_COUNTED = 1  # of the times between them: memory is first taken then
 ROUNDS = 1
 PASSED_ON = ("num_virtual_tokens", "init_method", "init_text", "verbalizer", "max_output_tokens")

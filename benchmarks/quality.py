@@ -1,20 +1,24 @@
 """How good the default settings are on the lesson's data, over several seeds, and how long tuning takes.
 
     python -m benchmarks.quality
+    python -m benchmarks.quality --precision bfloat16 --seeds 20
 
 A seed decides the order of the training rows. The test file is read here only; the settings were chosen without it.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prompt_tuning_helpers import datasets, evaluate
 from prompt_tuning_helpers.engine import Engine, GenerationParameters, GenerationRequest, TuningSettings, tune_command
 from prompt_tuning_helpers.engine.job_folder import SOFT_PROMPT, Job
+from prompt_tuning_helpers.engine.settings import Precision
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import seconds
@@ -39,33 +43,48 @@ class Quality:
     seconds: float
 
 
-def quality(seed: int) -> Quality:
-    """Tune on the training reviews with the default settings and this seed, and ask about the test reviews."""
+def quality(seed: int, precision: Precision = Precision.AUTO) -> Quality:
+    """Tune on the training reviews with the default settings and this seed, and ask about the test reviews.
+
+    Args:
+        seed: of the run.
+        precision: what the job multiplies in.
+    """
     settings = replace(LOCAL_SETTINGS, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        took = tune_soft_prompt(reviews_path("train"), settings, Path(folder))
-        answers = _answers(Path(folder) / SOFT_PROMPT)
+        took = tune_soft_prompt(reviews_path("train"), settings, Path(folder), precision)
+        return judge(_answers(Path(folder) / SOFT_PROMPT), took)
+
+
+def judge(answers: Sequence[str], seconds: float) -> Quality:
+    """Score the answers to the test reviews.
+
+    Args:
+        answers: one for each, in the order of the file.
+        seconds: of the tuning.
+    """
     test = datasets.load_rows(reviews_path("test"))
     scores = evaluate(test["output"].tolist(), answers)
     plain = test["phenomenon"].eq("plain").tolist()
     labels = [label for label, is_plain in zip(test["output"], plain, strict=True) if is_plain]
     plain_answers = [answer for answer, is_plain in zip(answers, plain, strict=True) if is_plain]
-    return Quality(scores.accuracy, scores.f1, evaluate(labels, plain_answers).accuracy, took)
+    return Quality(scores.accuracy, scores.f1, evaluate(labels, plain_answers).accuracy, seconds)
 
 
-def tune_soft_prompt(file: Path, settings: TuningSettings, job: Path) -> float:
+def tune_soft_prompt(file: Path, settings: TuningSettings, job: Path, precision: Precision = Precision.AUTO) -> float:
     """Tune a soft prompt for SmolLM2, by a job in a process of its own, as the runtime does.
 
     Args:
         file: of the training rows.
         settings: of the run.
         job: the job's folder; it has the soft prompt in ``SOFT_PROMPT`` afterwards.
+        precision: what the job multiplies in.
 
     Returns:
         The seconds from the start of the process to its end.
     """
     Job(MODEL, MODEL, file.resolve(), settings).write(job)
-    return seconds(lambda: subprocess.run(tune_command(job), check=True, stdout=sys.stderr))
+    return seconds(lambda: subprocess.run(tune_command(job, precision), check=True, stdout=sys.stderr))
 
 
 def mean(results: list[Quality], name: str) -> float:
@@ -83,15 +102,19 @@ def _answers(soft_prompt: Path) -> list[str]:
     return answers
 
 
-def over_seeds() -> list[Quality]:
-    """Measure the quality of each seed, and print a row for each, and the means, to standard error."""
+def shown(results: Iterable[Quality]) -> list[Quality]:
+    """Print a row for each result when it is there, and the means, to standard error.
+
+    Args:
+        results: of the seeds 0, 1, 2 and so on.
+    """
     print("| seed | accuracy | F1 | accuracy on plain reviews | seconds |\n|---|---|---|---|---|", file=sys.stderr)
-    results = []
-    for seed in SEEDS:
-        results.append(quality(seed))
-        _print_row(str(seed), results[-1:])
-    _print_row("mean", results)
-    return results
+    known = []
+    for seed, result in enumerate(results):
+        known.append(result)
+        _print_row(str(seed), [result])
+    _print_row("mean", known)
+    return known
 
 
 def _print_row(name: str, results: list[Quality]) -> None:
@@ -99,5 +122,14 @@ def _print_row(name: str, results: list[Quality]) -> None:
     print(f"| {name} | {' | '.join(figures)} | {mean(results, 'seconds'):.0f} |", file=sys.stderr, flush=True)
 
 
+def main() -> None:
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many")
+    parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.AUTO)
+    options = parser.parse_args()
+    shown(quality(seed, options.precision) for seed in range(options.seeds))
+
+
 if __name__ == "__main__":
-    over_seeds()
+    main()

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -64,6 +64,7 @@ class Lesson:
         tuned: the deployment.
         base: the base model.
         soft_prompt: the folder of the tuned soft prompt.
+        tuning_seconds: from the start of the training to its end.
     """
 
     connection: Connection
@@ -71,14 +72,21 @@ class Lesson:
     tuned: Any
     base: Any
     soft_prompt: Path
+    tuning_seconds: float
+
+    def answers(self) -> list[str]:
+        """Ask the tuned model about the test rows."""
+        return _ask(self.tuned, prompts_and_labels()[0])
+
+
+def _ask(model: Any, prompts: list[str]) -> list[str]:
+    answers: list[str] = model.generate_text(prompt=prompts, concurrency_limit=2)
+    return answers
 
 
 @contextmanager
 def lesson() -> Iterator[Lesson]:
-    """Tune and deploy through the SDK, as the notebook does, on a runtime of its own.
-
-    One pass is enough for answers that are labels, which take as long whether they are right or not.
-    """
+    """Tune and deploy through the SDK, as the notebook does, on a runtime of its own."""
     with tempfile.TemporaryDirectory() as state:
         connection = connect(state=state)
         client = APIClient(connection.credentials, project_id=connection.project_id)
@@ -90,11 +98,13 @@ def lesson() -> Iterator[Lesson]:
             task_id=experiment.Tasks.CLASSIFICATION,
             base_model=model,
             init_method="text",
-            **asdict(replace(settings, num_epochs=1)),
+            **asdict(settings),
         )
         asset = datasets.upload(client, reviews_path("train"))
+        began = time.perf_counter()
         tuner.run([DataConnection(data_asset_id=asset)], background_mode=True)
         watch(tuner, every=1)
+        took = time.perf_counter() - began
         deployment = client.deployments.create(
             tuner.get_model_id(),
             meta_props={
@@ -111,21 +121,14 @@ def lesson() -> Iterator[Lesson]:
         (weights,) = (path for path in found if EPOCHS not in path.parts)  # those of each epoch are kept, too
         endpoint = recorded_endpoint(Path(state))
         assert endpoint is not None
-        yield Lesson(connection, endpoint.pid, tuned, base, weights.parent)
+        yield Lesson(connection, endpoint.pid, tuned, base, weights.parent, took)
         _run_cli("stop", "--state", state)
 
 
 def score_tuned_vs_base(tuned: Lesson) -> float:
     """Divide the time to score the test rows through the SDK, two at a time, tuned, by that of the base model."""
     prompts, _ = prompts_and_labels()
-    return (
-        1
-        / in_turn(
-            lambda: tuned.tuned.generate_text(prompt=prompts, concurrency_limit=2),
-            lambda: tuned.base.generate_text(prompt=prompts, concurrency_limit=2),
-            ROUNDS_OF_FILE,
-        ).speed_up
-    )
+    return 1 / in_turn(tuned.answers, lambda: _ask(tuned.base, prompts), ROUNDS_OF_FILE).speed_up
 
 
 def score_vs_peft(soft_prompt: Path) -> float:

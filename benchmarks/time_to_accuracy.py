@@ -222,7 +222,7 @@ def updates_to_goal(runs: Sequence[Run]) -> int | None:
     return reached
 
 
-def seconds_of_updates(candidates: Sequence[Candidate], rounds: int = 4) -> dict[Candidate, float]:
+def seconds_of_updates(candidates: Sequence[Candidate], rounds: int = 3) -> dict[Candidate, float]:
     """Time an update of each candidate, in turn, three updates at a time; give medians."""
     data = encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer(MODEL), LOCAL_SETTINGS)
     # So small a rate that the measurement does not depend on what is learnt.

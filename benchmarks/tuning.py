@@ -55,11 +55,11 @@ def tune_vs_peft(virtual_tokens: int, rows: int = LOCAL_SETTINGS.batch_size) -> 
     settings = settings_of(virtual_tokens, rows)
     data = encoded(settings)
     ours, theirs = _our_steps(settings, data), _peft_steps(settings, data)
-    rounds = 5 if rows <= LOCAL_SETTINGS.batch_size else 2  # PEFT's step of 32 rows takes 20 s
+    rounds = 3 if rows <= LOCAL_SETTINGS.batch_size else 1  # PEFT's step of 32 rows takes 20 s
     return in_turn(lambda: next(ours), lambda: next(theirs), rounds).speed_up
 
 
-def bfloat16(rounds: int = 5) -> Trial:
+def bfloat16(rounds: int = 3) -> Trial:
     """Compare a step in float32 and in bfloat16 as a tuning job does, over several whole minibatches; give medians."""
     data = encoded(LOCAL_SETTINGS)
     loaded = loading.load("smollm2")
@@ -85,7 +85,7 @@ def onednn_speed_up() -> float:
         start = prompt.clone().requires_grad_()
         cross_entropy(TransformersModel(network).label_logits(start, packed), packed.labels).backward()
 
-    return in_turn(lambda: step(ours), lambda: step(theirs)).speed_up
+    return in_turn(lambda: step(ours), lambda: step(theirs), rounds=3).speed_up
 
 
 def gemm_fraction() -> float:
@@ -150,7 +150,7 @@ def rows_scaling() -> float:
 
     There the rows' own cost is not hidden behind the model's.
     """
-    return 1 / (10 * in_turn(_epoch_of(5000), _epoch_of(500), rounds=3).speed_up)
+    return 1 / (10 * in_turn(_epoch_of(5000), _epoch_of(500), rounds=2).speed_up)
 
 
 def rows_memory() -> float:
