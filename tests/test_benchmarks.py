@@ -22,16 +22,19 @@ def test_figures_are_printed_with_their_goals_and_kept_beside_earlier_ones(
     output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def part() -> bench.Figures:
+        print("Successfully finished deployment creation")  # as the SDK does
         yield "serve_ready_s", 2.0
         yield "time_to_accuracy", {"prompt": 41.0, "lora": None}
 
     monkeypatch.setattr(bench, "PARTS", {"part": part})
     monkeypatch.setattr("sys.argv", ["benchmarks", "part"])
     bench.main()
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
     assert "| serve_ready_s | 2 | at most 3 | seconds from process start" in printed
     assert "| time_to_accuracy.prompt | 41 | at most LoRA's |" in printed
     assert "| time_to_accuracy.lora | not reached |" in printed
+    assert "deployment" not in printed
+    assert "deployment" in told
     assert json.loads(output.read_text(encoding="utf-8")) == {
         "tutorial_s": 200.0,
         "serve_ready_s": 2.0,
