@@ -45,7 +45,7 @@ LOAD_REQUESTS = 30
 RIVALS_PROMPTS = 24  # that transformers and PEFT answer, too, which takes seconds for each few
 LOAD_PROMPTS = 40
 ROUNDS_OF_FILE = 2  # all 120 test rows, tuned and base
-FEW_SHOT_PROMPTS = 16
+FEW_SHOT_PROMPTS = 8
 IMPORT = """
 import ibm_watsonx_ai.experiment, ibm_watsonx_ai.foundation_models, ibm_watsonx_ai.helpers, time
 began = time.perf_counter()
@@ -226,24 +226,24 @@ def prompts_and_labels() -> tuple[list[str], list[str]]:
 
 
 def serve_ready_s() -> float:
-    """Time the runtime from its process's start to its first answer, with a warm cache, in seconds; median of 5."""
-    return median(_start_and_ask() for _ in range(5))
+    """Time the runtime from its process's start to its first answer, with a warm cache, in seconds; median of 3."""
+    return median(_start_and_ask() for _ in range(3))
 
 
 def connect_s() -> float:
-    """Time ``connect()`` where a runtime runs already, in seconds; median of 5."""
+    """Time ``connect()`` where a runtime runs already, in seconds; median of 3."""
     with tempfile.TemporaryDirectory() as state:
         connect(model="tiny", state=state)
         try:
-            return median(seconds(lambda: connect(model="tiny", state=state)) for _ in range(5))
+            return median(seconds(lambda: connect(model="tiny", state=state)) for _ in range(3))
         finally:
             _run_cli("stop", "--state", state)
 
 
 def import_s() -> float:
-    """Time the import of the helpers after that of the SDK, each time in a new process, in seconds; median of 5."""
+    """Time the import of the helpers after that of the SDK, each time in a new process, in seconds; median of 3."""
     command = [sys.executable, "-c", IMPORT]
-    return median(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(5))
+    return median(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3))
 
 
 def tutorial_s() -> float:

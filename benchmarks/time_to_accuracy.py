@@ -7,8 +7,7 @@ quarter after every five updates; the test file is never read. A method's time i
 the mean accuracy over the seeds stays at or above 0.93, times the seconds of an update, for which the methods take
 turns on the same cores. With as many rows an update, all see the same rows in the same order; template, schedule and
 optimizer are the same; for all, what the rows share is computed once and only labels get logits. Prompt tuning runs on
-the engine's own forward, the others on transformers'; all multiply by oneDNN, and learn in bfloat16 where the processor
-has instructions for that.
+the engine's own forward, the others on transformers'; all multiply by oneDNN, and in bfloat16 where tuning jobs do.
 
 Runs take an hour or more, and are kept in time_to_accuracy.jsonl beside this file: those that are there are not made
 again, so that ``make bench`` has only the updates to time. They were made on an EPYC with AVX-512 BF16. ``--runs``
@@ -45,6 +44,7 @@ from prompt_tuning_helpers.engine.tune import learning_rate_factor, minibatches
 from prompt_tuning_helpers.lesson import LOCAL_SETTINGS, reviews_path
 
 from .measure import seconds
+from .tuning import bfloat16
 
 KEPT = Path(__file__).with_suffix(".jsonl")
 MODEL = "smollm2"
@@ -169,8 +169,14 @@ def _network(method: str, seed: int) -> Any:
     return inject_adapter_in_model(config, network)
 
 
-def measure(candidate: Candidate, seed: int) -> Run:
-    """Train on three quarters of the training reviews and follow the accuracy on the last."""
+def measure(candidate: Candidate, seed: int, is_rounded: bool) -> Run:
+    """Train on three quarters of the training reviews and follow the accuracy on the last.
+
+    Args:
+        candidate: how to train.
+        seed: of the quarter and of the rows' order.
+        is_rounded: whether to multiply in bfloat16.
+    """
     settings = replace(settings_of(candidate), seed=seed)
     rows = read_rows(reviews_path("train"))
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1000 + seed)).tolist()
@@ -181,7 +187,7 @@ def measure(candidate: Candidate, seed: int) -> Run:
     accuracy = {}
     batches = islice(minibatches(len(data.rows), settings), candidate.updates)
     for step, (_, indices) in enumerate(batches, start=1):
-        with numbers():
+        with numbers(is_rounded):
             training.update(indices, learning_rate_factor(step, candidate.updates))
         if step % ASKED_EVERY == 0 and step >= candidate.updates / 2:
             accuracy[step] = accuracy_of(training, held_back, settings)
@@ -222,8 +228,14 @@ def updates_to_goal(runs: Sequence[Run]) -> int | None:
     return reached
 
 
-def seconds_of_updates(candidates: Sequence[Candidate], rounds: int = 3) -> dict[Candidate, float]:
-    """Time an update of each candidate, in turn, three updates at a time; give medians."""
+def seconds_of_updates(candidates: Sequence[Candidate], is_rounded: bool, rounds: int = 3) -> dict[Candidate, float]:
+    """Time an update of each candidate, in turn, three updates at a time; give medians.
+
+    Args:
+        candidates: whose updates.
+        is_rounded: whether to multiply in bfloat16.
+        rounds: how often each is timed.
+    """
     data = encode_rows(read_rows(reviews_path("train")), loading.load_tokenizer(MODEL), LOCAL_SETTINGS)
     # So small a rate that the measurement does not depend on what is learnt.
     settings = replace(LOCAL_SETTINGS, learning_rate=1e-9, max_gradient_norm=1.0)
@@ -235,14 +247,14 @@ def seconds_of_updates(candidates: Sequence[Candidate], rounds: int = 3) -> dict
     for number in range(rounds + 1):
         for kind in sorted(kinds):
             three = [indices for _, indices in islice(batches[kind], 3)]
-            took = seconds(partial(_make_updates, trainings[kind[0]], three)) / len(three)
+            took = seconds(partial(_make_updates, trainings[kind[0]], three, is_rounded)) / len(three)
             if number:  # the first round is not counted
                 times[kind].append(took)
     return {candidate: statistics.median(times[candidate.method, candidate.rows]) for candidate in candidates}
 
 
-def _make_updates(training: Training, batches: Sequence[list[int]]) -> None:
-    with numbers():
+def _make_updates(training: Training, batches: Sequence[list[int]], is_rounded: bool) -> None:
+    with numbers(is_rounded):
         for indices in batches:
             training.update(indices, 1.0)
 
@@ -257,16 +269,22 @@ def read_runs(path: Path = KEPT) -> Iterator[Run]:
             yield Run(candidate, fields["seed"], accuracy)
 
 
-def numbers() -> AbstractContextManager[None]:
+def numbers(is_rounded: bool) -> AbstractContextManager[None]:
     """Give the block in which all methods learn."""
-    return onednn.rounded_products() if onednn.can_round() else nullcontext()
+    return onednn.rounded_products() if is_rounded else nullcontext()
 
 
-def runs_of(candidates: Sequence[Candidate], path: Path = KEPT) -> dict[Candidate, list[Run]]:
+def rounds_here() -> bool:
+    """Tell whether prompt tuning is faster in bfloat16 on this processor, and close enough, as a tuning job does."""
+    return onednn.can_round() and bfloat16().passed
+
+
+def runs_of(candidates: Sequence[Candidate], is_rounded: bool, path: Path = KEPT) -> dict[Candidate, list[Run]]:
     """Give the runs of all seeds; make those that are missing, one on each core, since they are not timed.
 
     Args:
         candidates: whose runs.
+        is_rounded: whether to multiply in bfloat16.
         path: where runs are kept.
     """
     runs = {(run.candidate, run.seed): run for run in read_runs(path)}
@@ -275,7 +293,7 @@ def runs_of(candidates: Sequence[Candidate], path: Path = KEPT) -> dict[Candidat
     workers = min(os.cpu_count() or 1, MOST_AT_ONCE)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, _use_one_thread, max_tasks_per_child=1) as pool:
-        for made in as_completed([pool.submit(measure, *key) for key in missing]):
+        for made in as_completed([pool.submit(measure, *key, is_rounded) for key in missing]):
             run = made.result()
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(run)) + "\n")
@@ -291,7 +309,8 @@ def _use_one_thread() -> None:
 
 def seconds_to_goal() -> dict[str, float | None]:
     """Give each method's seconds to the goal at what was chosen for it; ``None`` if it does not get there."""
-    runs, took = runs_of(CHOSEN), seconds_of_updates(CHOSEN)
+    is_rounded = rounds_here()
+    runs, took = runs_of(CHOSEN, is_rounded), seconds_of_updates(CHOSEN, is_rounded)
     reached = {candidate: updates_to_goal(runs[candidate]) for candidate in CHOSEN}
     return {SHORT[candidate.method]: took[candidate] * steps if steps else None for candidate, steps in reached.items()}
 
@@ -304,7 +323,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     wanted = [candidate for candidate in CANDIDATES if candidate.method in (options.method or SHORT)]
-    runs, took = runs_of(wanted, options.runs), seconds_of_updates(wanted)
+    is_rounded = rounds_here()
+    runs, took = runs_of(wanted, is_rounded, options.runs), seconds_of_updates(wanted, is_rounded)
     print(
         "| method | rate | rows an update | gradients cut to | updates planned | accuracy at the end | updates to 0.93 "
         "| s an update | seconds to 0.93 |"

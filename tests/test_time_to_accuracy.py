@@ -75,7 +75,7 @@ def test_each_method_trains_its_own_part(method: str, monkeypatch: pytest.Monkey
 
 def test_the_second_half_of_a_run_is_followed_every_five_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
-    run = measure(Candidate("prompt tuning", 0.02, 15), 0)
+    run = measure(Candidate("prompt tuning", 0.02, 15), 0, is_rounded=False)
     assert list(run.accuracy) == [10, 15]
     assert all(0 <= value <= 1 for value in run.accuracy.values())
 
@@ -94,7 +94,7 @@ def made_up() -> list[Run]:
 def test_runs_that_are_kept_are_not_made_again(made_up: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text("".join(json.dumps(asdict(run)) + "\n" for run in made_up), encoding="utf-8")
-    assert [run for alike in runs_of(CHOSEN, path).values() for run in alike] == made_up
+    assert [run for alike in runs_of(CHOSEN, is_rounded=False, path=path).values() for run in alike] == made_up
 
 
 def test_the_runs_that_make_bench_needs_are_kept() -> None:
@@ -106,8 +106,9 @@ def test_seconds_to_the_goal_are_updates_times_their_seconds(
     made_up: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_candidate = {candidate: [run for run in made_up if run.candidate == candidate] for candidate in CHOSEN}
-    monkeypatch.setattr(time_to_accuracy, "runs_of", lambda candidates: by_candidate)
-    monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda candidates: dict.fromkeys(candidates, 2.0))
+    monkeypatch.setattr(time_to_accuracy, "runs_of", lambda candidates, _: by_candidate)
+    monkeypatch.setattr(time_to_accuracy, "rounds_here", lambda: True)
+    monkeypatch.setattr(time_to_accuracy, "seconds_of_updates", lambda candidates, _: dict.fromkeys(candidates, 2.0))
     assert seconds_to_goal() == {"prompt": 110.0, "lora": None, "full": 60.0}
 
 
@@ -120,7 +121,7 @@ def test_one_candidate_of_each_method_is_chosen() -> None:
 def test_updates_are_timed_by_method_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_accuracy, "MODEL", "tiny")
     candidates = [Candidate("prompt tuning", 0.02, 5, rows=rows, cut=cut) for rows in (2, 4) for cut in (None, 1.0)]
-    took = seconds_of_updates(candidates, rounds=1)
+    took = seconds_of_updates(candidates, is_rounded=False, rounds=1)
     assert list(took) == candidates
     assert len(set(took.values())) == 2
     assert min(took.values()) > 0
