@@ -41,10 +41,10 @@ from .measure import in_turn, seconds
 
 NEW_TOKENS = 10
 EXAMPLES = 10  # of a few-shot prompt
-LOAD_REQUESTS = 30
-RIVALS_PROMPTS = 24  # that transformers and PEFT answer, too, which takes seconds for each few
+LOAD_REQUESTS = 20
+RIVALS_PROMPTS = 16  # that transformers and PEFT answer, too, which takes seconds for each few
 LOAD_PROMPTS = 40
-ROUNDS_OF_FILE = 2  # all 120 test rows, tuned and base
+ROUNDS_OF_FILE = 1  # all 120 test rows, tuned and base
 FEW_SHOT_PROMPTS = 8
 IMPORT = """
 import ibm_watsonx_ai.experiment, ibm_watsonx_ai.foundation_models, ibm_watsonx_ai.helpers, time
