@@ -20,7 +20,7 @@ from .tune import minibatches, steps_per_epoch
 TRIAL_ROWS = 4
 WORTHWHILE_STEPS = 20  # of a run; a trial takes as long as four or so
 FASTER = 1.2  # times as fast, at least: less is within the noise of a busy machine
-# How far the gradient may be from float32's, as a share of its norm. With SmolLM2 and the lesson's rows it is 0.04 to
+# How far the gradient may be from float32's, as a share of its norm. With SmolLM2 and the lesson's rows it is 0.03 to
 # 0.06 in the first steps, while the gradients of two minibatches are at least 0.15 apart.
 TOLERANCE = 0.1
 
