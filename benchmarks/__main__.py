@@ -194,7 +194,7 @@ def main() -> None:
     keep_freed_memory()
     figures = json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print("Rivals take turns in one run, and their ratio is the median of several rounds.\n")
+    print("Rivals take turns in one run, and their ratio is the median of one to three rounds.\n")
     print("| figure | value | goal | method |\n|---|---|---|---|")
     OUTPUT.parent.mkdir(exist_ok=True)
     table = sys.stdout

@@ -49,7 +49,8 @@ class Quality:
 def over_seeds(seeds: Sequence[int], precision: Precision = Precision.AUTO) -> Iterator[Quality]:
     """Tune on the training reviews with the default settings and each seed, and ask about the test reviews.
 
-    Two jobs share the processor, which takes less time than one after the other.
+    Two jobs share the processor, which takes less time than one after the other; so the seconds of each are more than
+    it would take alone.
 
     Args:
         seeds: of the runs.

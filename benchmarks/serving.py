@@ -44,7 +44,6 @@ EXAMPLES = 10  # of a few-shot prompt
 LOAD_REQUESTS = 20
 RIVALS_PROMPTS = 16  # that transformers and PEFT answer, too, which takes seconds for each few
 LOAD_PROMPTS = 40
-ROUNDS_OF_FILE = 1  # all 120 test rows, tuned and base
 FEW_SHOT_PROMPTS = 8
 IMPORT = """
 import ibm_watsonx_ai.experiment, ibm_watsonx_ai.foundation_models, ibm_watsonx_ai.helpers, time
@@ -128,7 +127,7 @@ def lesson() -> Iterator[Lesson]:
 def score_tuned_vs_base(tuned: Lesson) -> float:
     """Divide the time to score the test rows through the SDK, two at a time, tuned, by that of the base model."""
     prompts, _ = prompts_and_labels()
-    return 1 / in_turn(tuned.answers, lambda: _ask(tuned.base, prompts), ROUNDS_OF_FILE).speed_up
+    return 1 / in_turn(tuned.answers, lambda: _ask(tuned.base, prompts), rounds=1).speed_up
 
 
 def score_vs_peft(soft_prompt: Path) -> float:
